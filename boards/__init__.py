@@ -1,0 +1,1 @@
+"""Board definitions: one folder of data per board."""

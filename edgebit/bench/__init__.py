@@ -1,0 +1,1 @@
+"""Verify and measure over a device link."""

@@ -1,0 +1,1 @@
+"""Byte links to boards, real or emulated, and the protocol spoken over them."""

@@ -1,0 +1,1 @@
+"""One flashing method per file."""

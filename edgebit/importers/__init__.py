@@ -1,0 +1,1 @@
+"""One importer per model file format: file to Graph, nothing else."""

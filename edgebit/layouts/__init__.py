@@ -1,0 +1,1 @@
+"""One packed-weight layout per file."""

@@ -1,0 +1,1 @@
+"""Compile, link, and read what came out."""

@@ -1,0 +1,1 @@
+"""The C11 runtime: headers, kernels, ports and core definitions (data, not Python)."""
