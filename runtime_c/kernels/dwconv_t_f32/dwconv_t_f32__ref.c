@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The law for: depthwise products of ternary weights and binary32 activations.
+#include "dwconv_t_f32/dwconv_t_f32.h"
+
+EB_DWCONV_T_F32_DECL(eb_dwconv_t_f32__ref) {
+    int32_t outs = channels * multiplier;
+    int32_t row_bytes = (outs + 3) >> 2;
+    for (int32_t o = 0; o < outs; o++) {
+        acc[o] = 0.0f;
+    }
+    for (int32_t t = 0; t < taps; t++) {
+        const float *x = tap[t];
+        int32_t o = 0;
+        for (int32_t c = 0; c < channels; c++) {
+            for (int32_t j = 0; j < multiplier; j++, o++) {
+                int32_t code = (w[o >> 2] >> ((o & 3) * 2)) & 3; // trit + 1
+                if (code == 2) {
+                    acc[o] += x[c];
+                } else if (code == 0) {
+                    acc[o] -= x[c];
+                }
+            }
+        }
+        w += row_bytes;
+    }
+}
+
+EB_KERNEL(dwconv_t_f32, ref, t2);
