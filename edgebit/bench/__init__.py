@@ -1,1 +1,1 @@
-"""Verify and measure over a device link."""
+"""Verify and measure over a device link; report what came out."""

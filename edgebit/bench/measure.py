@@ -1,0 +1,62 @@
+"""How much does one inference cost? Counts where the device is emulated, wall clock where it is this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgebit.bench.folder import ExportFolder
+from edgebit.bench.vectors import Vector
+from edgebit.devices.open import Device
+
+WALL_CLOCK = "wall-clock seconds on this machine"
+
+
+@dataclass
+class BenchResult:
+    """One measurement; `metric` is the kind of every figure in it."""
+
+    board: str
+    metric: str
+    per_inference: float
+    layers: list[dict[str, Any]]
+    runs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "board": self.board,
+            "metric": self.metric,
+            "per_inference": self.per_inference,
+            "layers": self.layers,
+            "runs": self.runs,
+        }
+
+
+def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1) -> BenchResult:
+    """Cost of one inference on `inputs`; layers are split where the device's counter can split them.
+
+    An emulated count is the same on every run, so one is enough; wall clock takes the median of `runs`.
+    """
+    link = device.link
+    times: list[float] = []
+    for _ in range(max(1, runs)):
+        link.reset()
+        for k, i in enumerate(folder.graph.inputs):
+            link.write_input(k, np.ascontiguousarray(inputs[i]).tobytes())
+        start = time.perf_counter()
+        link.run(hash_layers=False)
+        times.append(time.perf_counter() - start)
+    rows = [
+        {"name": row["name"], "kernel": row["kernel"], "value": None, "macs": row["macs"]}
+        for row in folder.manifest["layers"]
+    ]
+    if device.counter is None:
+        return BenchResult(device.board.name, WALL_CLOCK, statistics.median(times), rows, len(times))
+    counts = dict(device.counter.layers())
+    for index, row in enumerate(rows):
+        row["value"] = counts.get(index, 0)
+    return BenchResult(device.board.name, device.counter.metric, float(sum(counts.values())), rows, len(times))

@@ -1,0 +1,169 @@
+"""Does the board compute what the reference computed? Weights first, then every layer of every vector."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgebit.bench.folder import ExportFolder
+from edgebit.bench.vectors import Vector, from_canonical
+from edgebit.devices.link import Link
+from edgebit.errors import MismatchError
+from edgebit.ir import DType, Graph
+from edgebit.ir.graph import Array
+from edgebit.ops.base import execute
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one vector must give: canonical inputs, CRC-32 of every layer's output, output arrays."""
+
+    inputs: Vector
+    crcs: Sequence[int]
+    outputs: dict[str, Array]
+    source: dict[str, Array] | None = None
+
+
+@dataclass
+class VerifyResult:
+    """The outcome; `first_mismatch` is None exactly when `bit_exact`."""
+
+    bit_exact: bool
+    vectors: int
+    certificate: str | None
+    first_mismatch: dict[str, Any] | None = None
+    max_abs_error_vs_source: float | None = None
+    top1_agreement: float | None = None
+    outputs: list[dict[str, Array]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "bit_exact": self.bit_exact,
+            "vectors": self.vectors,
+            "certificate": self.certificate,
+            "first_mismatch": self.first_mismatch,
+            "max_abs_error_vs_source": self.max_abs_error_vs_source,
+            "top1_agreement": self.top1_agreement,
+        }
+
+
+def layer_crcs(graph: Graph, trace: dict[str, Array]) -> list[int]:
+    """CRC-32 of every layer's output bytes, in layer order (several outputs run on)."""
+    crcs = []
+    for n in graph.nodes:
+        crc = 0
+        for o in n.outputs:
+            a = trace[o]
+            crc = zlib.crc32(np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")).tobytes(), crc)
+        crcs.append(crc)
+    return crcs
+
+
+def expect(graph: Graph, inputs: Vector, source: dict[str, Array] | None = None) -> Expected:
+    """Run the reference on one canonical vector."""
+    trace = execute(graph, inputs)
+    return Expected(inputs, layer_crcs(graph, trace), {o: trace[o] for o in graph.outputs}, source)
+
+
+def golden(folder: ExportFolder, limit: int | None = None) -> list[Expected]:
+    """The export's own golden vectors, recomputed by the reference and held against the manifest's CRCs."""
+    out: list[Expected] = []
+    for n, v in enumerate(folder.vectors[:limit]):
+        e = expect(folder.graph, v, None if folder.source is None else folder.source[n])
+        stored = folder.manifest["vectors"]["layer_crcs"][n]
+        if list(e.crcs) != list(stored):
+            layer = next(i for i, (a, b) in enumerate(zip(e.crcs, stored, strict=False)) if a != b)
+            raise MismatchError(
+                f"{folder.path}: this machine's NumPy reference differs from the one that exported it, first at "
+                f"layer {layer} ({folder.graph.nodes[layer].name}); export the model again here and compare certificates"
+            )
+        out.append(e)
+    return out
+
+
+def check_weights(folder: ExportFolder, link: Link) -> None:
+    """Compare the CRC-32 of every weight segment on the device with the manifest; names the layer."""
+    for index, (layer, crc) in enumerate(folder.manifest["weight_crcs"]):
+        if link.segment_crc(index) != crc:
+            name = folder.manifest["layers"][layer]["name"]
+            raise MismatchError(
+                f"the weights of layer {layer} ({name}) on the device are not the exported ones; "
+                "flash the image again, or build it again if its file was changed",
+                details={
+                    "bit_exact": False,
+                    "first_mismatch": {"kind": "weights", "layer": layer, "name": name},
+                },
+            )
+
+
+def verify(
+    folder: ExportFolder, link: Link, cases: Sequence[Expected], progress: Progress | None = None
+) -> VerifyResult:
+    """Run every case on the device; stops at the first layer that differs."""
+    check_weights(folder, link)
+    result = VerifyResult(True, len(cases), None)
+    graph = folder.graph
+    for n, case in enumerate(cases):
+        link.reset()
+        for k, i in enumerate(graph.inputs):
+            link.write_input(k, np.ascontiguousarray(case.inputs[i]).tobytes())
+        link.run(hash_layers=True)
+        crcs = link.hashes(len(graph.nodes))
+        for layer, (got, want) in enumerate(zip(crcs, case.crcs, strict=True)):
+            if got != want:
+                node = graph.nodes[layer]
+                result.bit_exact = False
+                result.first_mismatch = {
+                    "kind": "output",
+                    "vector": n,
+                    "layer": layer,
+                    "name": node.name,
+                    "kernel": folder.manifest["layers"][layer]["kernel"],
+                }
+                return result
+        outputs: dict[str, Array] = {}
+        for k, o in enumerate(graph.outputs):
+            t = graph.tensors[o]
+            raw = link.read_output(k, t.nbytes)
+            outputs[o] = np.frombuffer(raw, t.dtype.numpy).reshape(t.shape)
+            if outputs[o].tobytes() != case.outputs[o].tobytes():
+                result.bit_exact = False
+                result.first_mismatch = {"kind": "link", "vector": n, "output": o}
+                return result
+        result.outputs.append(outputs)
+        if progress is not None:
+            progress(n + 1, len(cases))
+    _compare_with_source(graph, cases, result)
+    result.certificate = folder.manifest["certificate"]
+    return result
+
+
+def real_output(graph: Graph, name: str, value: Array) -> Array:
+    """A device output as the source framework would print it: source layout, real numbers."""
+    t = graph.tensors[name]
+    out = from_canonical(t, value)
+    if t.dtype is DType.S8 and t.quant is not None:
+        return (out.astype(np.float32) - t.quant.zero_point) * np.float32(t.quant.scale)
+    return out
+
+
+def _compare_with_source(graph: Graph, cases: Sequence[Expected], result: VerifyResult) -> None:
+    if not cases or any(c.source is None for c in cases):
+        return
+    worst, agree = 0.0, 0
+    for case, outputs in zip(cases, result.outputs, strict=True):
+        assert case.source is not None
+        for o in graph.outputs:
+            diff = np.abs(real_output(graph, o, outputs[o]).astype(np.float64) - case.source[o].astype(np.float64))
+            worst = max(worst, float(diff.max(initial=0.0)))
+        first = graph.outputs[0]
+        mine, theirs = real_output(graph, first, outputs[first]), case.source[first]
+        agree += int(np.argmax(mine) == np.argmax(theirs))
+    result.max_abs_error_vs_source = worst
+    result.top1_agreement = agree / len(cases)

@@ -1,0 +1,1 @@
+"""Wrist motions from a six-axis IMU, four classes."""
