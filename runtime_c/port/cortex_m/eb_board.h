@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of a Cortex-M port ask of each other. Addresses and rates are in the generated
+// board_config.h: EB_CLOCK_HZ, EB_UART_BASE, EB_UART_CLOCK_HZ, EB_UART_BAUD.
+#ifndef EDGEBIT_EB_BOARD_H
+#define EDGEBIT_EB_BOARD_H
+
+#include <stdint.h>
+
+#include "board_config.h"
+
+// A 32-bit device register.
+#define EB_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+// Clocks, resets and pins, from boards/<board>/start_*.c. Runs after .data and .bss are set up.
+void eb_board_init(void);
+
+// The UART itself, from uart/<model>.c, once its clock runs and its pins are connected.
+void eb_uart_init(void);
+
+#endif

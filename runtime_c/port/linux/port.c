@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linux without a C library, for x86-64 and AArch64: entry point, three system calls, buffered stdin and
+// stdout.
+//
+// One static program that runs under Linux, under qemu-user, and in an emulator that answers three system
+// calls (read, write, exit: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h in
+// Linux).
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eb_port.h"
+
+int main(void);
+void _start(void);
+void eb_linux_start(void);
+
+enum { STDIN = 0, STDOUT = 1, EINTR_NEGATED = -4, BUFFER_BYTES = 4096 };
+
+#if defined(__x86_64__)
+enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60 };
+
+static long eb_syscall(long number, long a, long b, long c) {
+    long result;
+    __asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return result;
+}
+
+// System V ABI: the stack pointer is a multiple of 16 before a call; rbp 0 marks the outermost frame.
+__asm(".globl _start\n"
+      ".type _start, @function\n"
+      "_start:\n"
+      "    xorl %ebp, %ebp\n"
+      "    andq $-16, %rsp\n"
+      "    call eb_linux_start\n"
+      "    ud2\n"
+      ".size _start, . - _start\n");
+#elif defined(__aarch64__)
+enum { SYS_READ = 63, SYS_WRITE = 64, SYS_EXIT = 93 };
+
+static long eb_syscall(long number, long a, long b, long c) {
+    register long x8 __asm("x8") = number;
+    register long x0 __asm("x0") = a;
+    register long x1 __asm("x1") = b;
+    register long x2 __asm("x2") = c;
+    __asm volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    return x0;
+}
+
+// AAPCS64: x29 and x30 zero mark the outermost frame; the kernel gives an aligned stack.
+__asm(".globl _start\n"
+      ".type _start, %function\n"
+      "_start:\n"
+      "    mov x29, #0\n"
+      "    mov x30, #0\n"
+      "    bl eb_linux_start\n"
+      "    brk #0\n"
+      ".size _start, . - _start\n");
+#else
+#error "this port is for x86-64 and AArch64; use port/hosted elsewhere"
+#endif
+
+static struct {
+    uint8_t bytes[BUFFER_BYTES];
+    size_t at, end;
+} in;
+
+static struct {
+    uint8_t bytes[BUFFER_BYTES];
+    size_t end;
+} out;
+
+static _Noreturn void eb_exit(int status) {
+    for (;;) {
+        (void)eb_syscall(SYS_EXIT, status, 0, 0);
+    }
+}
+
+void eb_linux_start(void) {
+    const int status = main();
+    eb_port_flush();
+    eb_exit(status);
+}
+
+void eb_port_init(void) {}
+
+int eb_port_getc(void) {
+    if (in.at == in.end) {
+        long n;
+        do {
+            n = eb_syscall(SYS_READ, STDIN, (long)(intptr_t)in.bytes, BUFFER_BYTES);
+        } while (n == EINTR_NEGATED);
+        if (n <= 0) {
+            return -1;
+        }
+        in.at = 0;
+        in.end = (size_t)n;
+    }
+    return in.bytes[in.at++];
+}
+
+void eb_port_putc(uint8_t byte) {
+    if (out.end == BUFFER_BYTES) {
+        eb_port_flush();
+    }
+    out.bytes[out.end++] = byte;
+}
+
+void eb_port_flush(void) {
+    size_t at = 0;
+    while (at < out.end) {
+        const long n = eb_syscall(SYS_WRITE, STDOUT, (long)(intptr_t)(out.bytes + at), (long)(out.end - at));
+        if (n == EINTR_NEGATED) {
+            continue;
+        }
+        if (n <= 0) {
+            eb_exit(1); // nobody is listening
+        }
+        at += (size_t)n;
+    }
+    out.end = 0;
+}
