@@ -8,7 +8,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if __has_include(<string.h>)
 #include <string.h>
+#else // a freestanding compiler without a C library; ports supply these, or the compiler's own runtime does
+#ifdef __cplusplus
+extern "C" {
+#endif
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int value, size_t n);
+#ifdef __cplusplus
+}
+#endif
+#endif
 
 #ifdef __cplusplus
 #define EB_RESTRICT __restrict
@@ -21,8 +32,22 @@
 #define EB_ALIGNED(n) __attribute__((aligned(n)))
 
 // The last line of every kernel file: EB_KERNEL(family, isa_and_flavour, layout_or_none);
-// The exporter reads it as text to learn what the file offers. To the compiler it says nothing.
+// The exporter reads it as text to learn what the file offers. To the compiler it says nothing, except under
+// EB_CHECK: then it places a descriptor where the kernel tester (runtime_c/check) finds all of them.
+#ifdef EB_CHECK
+typedef struct {
+    const char *family;
+    const char *variant;
+    const char *layout;
+    void (*function)(void); // cast back to the family's type before the call
+} eb_kernel_descriptor;
+#define EB_KERNEL(family, variant, layout)                                                                   \
+    __attribute__((section("eb_kernels"),                                                                    \
+                   used)) static const eb_kernel_descriptor eb_kernel_##family##__##variant = {              \
+        #family, #variant, #layout, (void (*)(void))eb_##family##__##variant}
+#else
 #define EB_KERNEL(family, variant, layout) _Static_assert(1, #family "__" #variant ":" #layout)
+#endif
 
 // Every activation and every scratch region starts at a multiple of this many bytes and is padded to one.
 #define EB_ALIGN 16
