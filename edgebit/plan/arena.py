@@ -36,7 +36,7 @@ def align_up(n: int) -> int:
 
 @dataclass(frozen=True)
 class Block:
-    """One piece of storage: `nbytes` (any number; it is padded), live from step `start` to `end` inclusive."""
+    """One piece of storage: `nbytes` (any number; it is padded), live from `start` to `end` inclusive."""
 
     name: str
     nbytes: int

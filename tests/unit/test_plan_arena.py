@@ -19,7 +19,7 @@ def assert_valid(blocks: Sequence[Block], reuses: Sequence[Reuse], plan: ArenaPl
     for b in blocks:
         off = plan.offsets[b.name]
         assert off % ALIGN == 0
-        assert 0 <= off
+        assert off >= 0
         assert off + b.size <= plan.nbytes
     for t in range(max((b.end for b in blocks), default=0) + 1):
         live = [b for b in blocks if b.start <= t <= b.end]

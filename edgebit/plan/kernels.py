@@ -1,0 +1,216 @@
+"""Which kernel variants exist, what they cost on a core, and which one each layer gets.
+
+A variant is one C file, runtime_c/kernels/<family>/<family>__<variant>.c, whose last line is
+`EB_KERNEL(<family>, <variant>, <layout or none>);`. The variant is the name of an instruction set, or that
+name, an underscore and a flavour. The file is found by discovery; there is no list to edit.
+
+Prices come from the core's table: `[cost.<file stem>]` holds, for each count that `Op.work` gives ("call",
+"row", "mac", "element" ...), what one of them costs in the core's metric. `[cost.<op name>]`, where
+present, is what the code around the kernel costs (loops, epilogue) and is added.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from edgebit.core import Core, list_cores, load_core
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Array, Graph, Int8Weights, Node, TernaryWeights
+from edgebit.layouts.base import layout_of
+from edgebit.ops.base import KernelChoice, Lowered, op_of
+from edgebit.resources import data_dir
+
+Optimize: TypeAlias = Literal["speed", "size", "balanced"]
+
+DEFAULT_COST: dict[str, float] = {"call": 60.0, "row": 20.0, "mac": 12.0, "element": 25.0}
+"""What work costs on a core whose table says nothing of a kernel, of its family's reference code or of
+"default": about what plain C costs on a small core. Such prices are marked as not modelled."""
+
+_MARK = re.compile(r"^EB_KERNEL\(\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)\s*\)\s*;", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One variant: file stem, family, variant name, the instruction set it needs, its weight layout or ""."""
+
+    stem: str
+    family: str
+    variant: str
+    isa: str
+    layout: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel a layer could use, with its price.
+
+    cost is in the core's metric for one run; nbytes is the flash its constants take. modelled is False when
+    the core's table has no entry for the kernel, so that cost is only a default.
+    """
+
+    choice: KernelChoice | None
+    lowered: Lowered
+    cost: float
+    modelled: bool
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(c.raw) for c in self.lowered.consts)
+
+    @property
+    def stem(self) -> str:
+        return self.choice.stem if self.choice else self.lowered.kernel
+
+
+@cache
+def _isa_names() -> tuple[str, ...]:
+    """Every instruction set any core names, longest first."""
+    names = {i for c in list_cores() for i in load_core(c).isa}
+    return tuple(sorted(names, key=lambda n: (-len(n), n)))
+
+
+def read_kernel(path: Path) -> Kernel | None:
+    """The variant a C file holds, None when the file has no EB_KERNEL line (a helper)."""
+    found = _MARK.findall(path.read_text())
+    if not found:
+        return None
+    if len(found) > 1:
+        raise EdgebitError(f"{path.name}: more than one EB_KERNEL line")
+    family, variant, layout = found[0]
+    if path.stem != f"{family}__{variant}" or path.parent.name != family:
+        raise EdgebitError(
+            f"{path.parent.name}/{path.name}: EB_KERNEL says {family}__{variant}, which must be the file's "
+            "name, in the folder of its family"
+        )
+    for isa in _isa_names():
+        if variant == isa or variant.startswith(isa + "_"):
+            return Kernel(path.stem, family, variant, isa, "" if layout == "none" else layout, path)
+    raise EdgebitError(f"{path.name}: no core knows the instruction set of variant {variant!r}")
+
+
+@cache
+def all_kernels() -> Mapping[str, Kernel]:
+    """Every variant in runtime_c/kernels, by file stem, sorted."""
+    found: dict[str, Kernel] = {}
+    for path in sorted((data_dir("runtime_c") / "kernels").glob("*/*.c")):
+        k = read_kernel(path)
+        if k is not None:
+            found[k.stem] = k
+    return found
+
+
+def kernels_for(family: str, core: Core) -> list[Kernel]:
+    """The variants of a family that a core can run, best instruction set first."""
+    mine = [k for k in all_kernels().values() if k.family == family and k.isa in core.isa]
+    return sorted(mine, key=lambda k: (core.isa.index(k.isa), k.stem))
+
+
+def weight_matrix(node: Node, graph: Graph, family: str) -> Array | None:
+    """The node's constant weights as the (rows, cols) matrix its layout packs; None when it has none."""
+    c = graph.consts.get(node.inputs[1]) if len(node.inputs) > 1 else None
+    if c is None:
+        return None
+    w = c.trits if isinstance(c, TernaryWeights) else c.q if isinstance(c, Int8Weights) else c
+    if w.ndim < 2:
+        return None
+    flat = w.reshape(w.shape[0], -1)
+    return flat.T if family.startswith("dwconv") else flat
+
+
+def price(core: Core, node: Node, graph: Graph, kernel: Kernel | None) -> tuple[float, bool]:
+    """What one run of the node costs with that kernel, and whether the core's table really prices it."""
+    work = op_of(node).work(node, graph)
+    around = core.costs.get(node.op)
+    total = 0.0 if around is None else _sum(around, work)
+    if kernel is None:
+        if around is not None:
+            return total, True
+        fallback = core.costs.get("default", DEFAULT_COST)
+        return _sum(fallback, work), False
+    if kernel.stem in core.costs:
+        return total + _sum(core.costs[kernel.stem], work), True
+    for name in (f"{kernel.family}__ref", "default"):
+        if name in core.costs:
+            return total + _sum(core.costs[name], work), False
+    return total + _sum(DEFAULT_COST, work), False
+
+
+def _sum(table: Mapping[str, float], work: Mapping[str, float]) -> float:
+    return sum(table[k] * n for k, n in sorted(work.items()) if k in table)
+
+
+def candidates(node: Node, graph: Graph, core: Core) -> list[Candidate]:
+    """Every kernel that can run this node on this core, cheapest first; one entry of choice None for an op
+    that needs no kernel."""
+    op = op_of(node)
+    families = op.families(node, graph)
+    if not families:
+        cost, modelled = price(core, node, graph, None)
+        lowered = op.lower(node, graph, None)
+        return [Candidate(None, lowered, 0.0 if lowered.alias else cost, modelled or lowered.alias)]
+    found: list[Candidate] = []
+    refused: list[str] = []
+    for family in families:
+        matrix = weight_matrix(node, graph, family)
+        for k in kernels_for(family, core):
+            reason = layout_of(k.layout).limits(matrix) if k.layout and matrix is not None else None
+            if reason is not None:
+                refused.append(f"{k.stem}: {reason}")
+                continue
+            choice = KernelChoice(k.stem, k.layout)
+            cost, modelled = price(core, node, graph, k)
+            found.append(Candidate(choice, op.lower(node, graph, choice), cost, modelled))
+    if not found:
+        why = "; ".join(refused) or f"no kernel of {', '.join(families)} for {', '.join(core.isa)}"
+        raise EdgebitError(f"node {node.name!r} ({node.op}) cannot run on {core.title}: {why}")
+    return sorted(found, key=lambda c: (c.cost, c.nbytes, c.stem))
+
+
+def rank(found: Sequence[Candidate], optimize: Optimize) -> list[Candidate]:
+    """Candidates, the one to take first.
+
+    speed: least cost. size: fewest bytes. balanced: least cost times bytes, so that a kernel n times as
+    large has to be more than n times as fast.
+    """
+
+    def key(c: Candidate) -> tuple[float, float, str]:
+        if optimize == "speed":
+            return (c.cost, c.nbytes, c.stem)
+        if optimize == "size":
+            return (c.nbytes, c.cost, c.stem)
+        return (c.cost * max(1, c.nbytes), c.cost, c.stem)
+
+    return sorted(found, key=key)
+
+
+def choose(
+    layers: Sequence[Sequence[Candidate]], optimize: Optimize, flash_budget: int | None = None
+) -> list[tuple[Candidate, Candidate | None]]:
+    """One candidate for each layer and the runner-up.
+
+    When the constants exceed flash_budget bytes, layers trade speed for size, the trade that costs least
+    a byte first, until they fit or nothing smaller is left.
+    """
+    ranked = [rank(found, optimize) for found in layers]
+    taken = [r[0] for r in ranked]
+    while flash_budget is not None and sum(c.nbytes for c in taken) > flash_budget:
+        trades = [
+            ((c.cost - taken[i].cost) / (taken[i].nbytes - c.nbytes), i, c.stem, c)
+            for i, found in enumerate(ranked)
+            for c in found
+            if c.nbytes < taken[i].nbytes
+        ]
+        if not trades:
+            break
+        _, i, _, smaller = min(trades, key=lambda t: t[:3])
+        taken[i] = smaller
+    return [
+        (best, next((c for c in found if c is not best), None))
+        for best, found in zip(taken, ranked, strict=True)
+    ]
