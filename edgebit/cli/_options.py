@@ -1,0 +1,57 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebit.bench.folder import ExportFolder, newest_export, open_export
+from edgebit.board import list_boards
+from edgebit.errors import UsageError
+
+Model = Annotated[Path, typer.Argument(help="The trained model, e.g. model.onnx.", show_default=False)]
+Activations = Annotated[
+    str,
+    typer.Option(
+        help="[bold]as-trained[/]: what the model file says. [bold]int8-static[/]: fixed scales from "
+        "--calibration. [bold]int8-dynamic[/]: a scale per token or image, found at run time."
+    ),
+]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Inputs (.npz) to find the scales of int8-static from.", show_default=False)
+]
+Batch = Annotated[int, typer.Option(help="What a dynamic batch dimension becomes.")]
+Optimize = Annotated[str, typer.Option(help="speed, size or balanced.")]
+Dir = Annotated[
+    Path | None,
+    typer.Argument(help="An export folder; default: the newest under ./build for the board.", show_default=False),
+]
+BoardName = Annotated[str | None, typer.Option("--board", "-b", help="Board name; see: edgebit boards.")]
+Port = Annotated[
+    str | None, typer.Option(help="Serial port or socket://host:port of the board.", show_default=False)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; touch nothing.")]
+Emulate = Annotated[
+    str | None,
+    typer.Option(
+        "--emulate",
+        help="Run on the emulated board instead of a real one. Also [bold]--emulate=qemu[/].",
+        show_default=False,
+    ),
+]
+Vectors = Annotated[
+    Path | None, typer.Option(help="Inputs (.npz), first dimension counting vectors.", show_default=False)
+]
+Limit = Annotated[int | None, typer.Option(help="Use only the first N vectors.", min=1, show_default=False)]
+Tool = Annotated[str | None, typer.Option("--toolchain", help="zig (default) or gcc.", show_default=False)]
+
+
+def find_export(path: Path | None, board: str | None) -> ExportFolder:
+    """The export a verb works on: the one named, or the newest for the board under ./build."""
+    if path is None:
+        return open_export(newest_export(Path("build"), board))
+    if path.name in list_boards() and not path.exists():
+        raise UsageError(f"{path}: no such folder; to choose a board say --board {path}")
+    return open_export(path)

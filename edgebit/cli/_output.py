@@ -1,0 +1,74 @@
+"""What a verb prints: one JSON object on stdout under --json, else tables; progress always on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else there.")]
+BuildRoot = Path("build")
+
+
+def fail(message: str, code: int, *, as_json: bool, details: Mapping[str, Any] | None = None) -> int:
+    """Print an error the way the caller asked for; returns the exit code."""
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": code, **(details or {})}))
+    else:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(message)}")
+    return code
+
+
+class Output:
+    """The printer of one verb."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, highlight=False)
+        self.notes = Console(stderr=True, highlight=False)
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self.console.print(text)
+
+    def table(self, title: str, columns: list[str], rows: list[list[str]], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        """A table for a person; `right` holds the columns to align right."""
+        t = Table(title=title, title_justify="left", header_style="bold")
+        for i, c in enumerate(columns):
+            t.add_column(c, justify="right" if i in right else "left", overflow="fold")
+        for r in rows:
+            t.add_row(*(escape(c) for c in r))
+        self.console.print(t)
+
+    def result(self, data: Mapping[str, Any]) -> None:
+        """The JSON object, when asked for."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(data) + "\n")
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress display on stderr that leaves nothing behind."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=self.notes,
+            transient=True,
+            disable=not self.notes.is_terminal,
+        ) as p:
+            yield p
+
+
+def count(n: float) -> str:
+    """A count with thousands separators."""
+    return f"{n:,.0f}"

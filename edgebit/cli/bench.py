@@ -1,0 +1,58 @@
+"""edgebit bench."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgebit.bench.measure import WALL_CLOCK, measure
+from edgebit.bench.session import connect
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output, count
+
+
+def command(
+    path: o.Dir = None,
+    board: o.BoardName = None,
+    emulate: o.Emulate = None,
+    port: o.Port = None,
+    runs: Annotated[int, typer.Option(help="Runs to take the median of, where time is measured.", min=1)] = 20,
+    toolchain: o.Tool = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure one inference, layer by layer.
+
+    Emulated boards give counts that repeat exactly: modelled core cycles on Cortex-M0+ and M4 (flash wait
+    states not included), executed instructions elsewhere. The host gives wall-clock time, for comparison
+    within one run only. Every figure names its kind.
+    """
+    output = Output(json)
+    folder = o.find_export(path, board)
+    with output.progress() as bar:
+        bar.add_task(f"measuring {folder.path.name}", total=None)
+        with connect(folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True) as device:
+            result = measure(folder, device, folder.vectors[0], 1 if device.counter else runs)
+            title = device.title
+    total = result.per_inference
+    if result.metric == WALL_CLOCK:
+        output.say(f"{folder.name} on {title}: {total * 1e6:,.1f} us an inference ({result.metric})")
+    else:
+        rows = [
+            [
+                r["name"],
+                r["kernel"],
+                count(r["macs"]) if r["macs"] else "",
+                count(r["value"]),
+                f"{r['value'] / r['macs']:.2f}" if r["macs"] else "",
+                f"{r['value'] / total:.1%}" if total else "",
+            ]
+            for r in result.layers
+        ]
+        rows.append(["total", "", count(sum(r["macs"] for r in result.layers)), count(total), "", ""])
+        columns = ["layer", "kernel", "MACs", result.metric, "per MAC", "share"]
+        output.table(f"{folder.name} on {title}", columns, rows, right={2, 3, 4, 5})
+        clock = folder.board(board).clock_hz
+        if clock and result.metric == "modelled cycles":
+            output.say(f"at {clock / 1e6:.0f} MHz that is {total / clock * 1e3:.2f} ms, estimated, flash waits excluded")
+    output.result(result.to_dict())

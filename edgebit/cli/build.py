@@ -1,0 +1,30 @@
+"""edgebit build."""
+
+from __future__ import annotations
+
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.toolchain.build import build_export
+
+
+def command(
+    path: o.Dir = None, board: o.BoardName = None, toolchain: o.Tool = None, json: JsonFlag = False
+) -> None:
+    """Compile and link an export's bench program.
+
+    The image goes to DIR.build/. Its exact flash, RAM and stack figures are read back from it, and it is
+    refused if it holds an instruction its core does not have. Nothing is rebuilt when nothing changed.
+    """
+    output = Output(json)
+    folder = o.find_export(path, board)
+    with output.progress() as bar:
+        bar.add_task(f"building {folder.path.name}", total=None)
+        result = build_export(folder.path, toolchain=toolchain)
+    info = result.to_dict()
+    output.table(
+        f"{result.elf}",
+        ["what", "bytes"],
+        [[k, count(v)] for k, v in info["sizes"].items() if isinstance(v, int)],
+        right={1},
+    )
+    output.result(info)

@@ -1,0 +1,60 @@
+"""edgebit export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.cli._tables import fit_table
+from edgebit.workflow import export_model, prepare_model
+
+
+def command(
+    model: o.Model,
+    target: Annotated[str, typer.Option("--target", "-t", help="A board (pico, rpi5, ...) or a core.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write [build/NAME-TARGET].", show_default=False)
+    ] = None,
+    activations: o.Activations = "as-trained",
+    calibration: o.Calibration = None,
+    batch: o.Batch = 1,
+    vectors: o.Vectors = None,
+    limit: o.Limit = None,
+    optimize: o.Optimize = "balanced",
+    json: JsonFlag = False,
+) -> None:
+    """Compile a trained model to a folder of static C.
+
+    Chooses kernels, weight layouts and every memory address for the target, shows whether it fits, and
+    writes C sources, packed weights, golden vectors and a report. The same input gives the same bytes.
+
+    Example: edgebit export examples/digits/digits.onnx --target pico --vectors examples/digits/test.npz --limit 4
+    """
+    output = Output(json)
+    with output.progress() as bar:
+        task = bar.add_task("starting", total=None)
+
+        def say(text: str) -> None:
+            bar.update(task, description=text)
+
+        prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch, say=say)
+        folder, plan = export_model(
+            prepared, target, out, vectors=vectors, limit=limit, optimize=optimize, say=say
+        )
+    m = folder.manifest
+    fit_table(output, plan)
+    output.say(
+        f"[bold]{folder.path}[/]: {len(m['layers'])} layers, {count(sum(r['macs'] for r in m['layers']))} MACs, "
+        f"weights {count(m['weights_bytes'])} B, arena {count(m['arena_bytes'])} B "
+        f"(lower bound {count(m['arena_lower_bound'])} B)"
+    )
+    output.say(f"certificate {m['certificate']}")
+    keys = (
+        "name target board core flash_bytes weights_bytes arena_bytes scratch_bytes stack_bytes arena_lower_bound "
+        "state_bytes model_id certificate layers fit"
+    ).split()
+    output.result({k: m[k] for k in keys} | {"path": str(folder.path)})

@@ -1,0 +1,75 @@
+"""edgebit inspect."""
+
+from __future__ import annotations
+
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.cli._tables import describe_layers, fit_table, plan_rows
+from edgebit.ir import model_id
+from edgebit.workflow import plan_model, prepare_model
+
+
+def command(
+    model: o.Model,
+    board: o.BoardName = None,
+    activations: o.Activations = "as-trained",
+    calibration: o.Calibration = None,
+    batch: o.Batch = 1,
+    optimize: o.Optimize = "balanced",
+    json: JsonFlag = False,
+) -> None:
+    """Show what EdgeBit sees in a model: layers, weights, sparsity; with --board also kernels and fit.
+
+    Nothing is written.
+    """
+    output = Output(json)
+    prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch)
+    graph = prepared.graph
+    layers = describe_layers(graph)
+    output.table(
+        f"{graph.name}: {len(graph.nodes)} layers",
+        ["#", "layer", "op", "output", "weights", "zeros", "MACs"],
+        [
+            [
+                str(r["index"]),
+                r["name"],
+                r["op"],
+                r["output"],
+                r["weights"] or "",
+                f"{r['sparsity']:.0%}" if r["sparsity"] is not None else "",
+                count(r["macs"]) if r["macs"] else "",
+            ]
+            for r in layers
+        ],
+        right={0, 5, 6},
+    )
+    data: dict[str, object] = {
+        "name": graph.name,
+        "model_id": model_id(graph),
+        "inputs": [{"name": i, "shape": list(graph.tensors[i].shape)} for i in graph.inputs],
+        "outputs": [{"name": i, "shape": list(graph.tensors[i].shape)} for i in graph.outputs],
+        "layers": layers,
+    }
+    if board is not None:
+        plan = plan_model(prepared, board, optimize=optimize)
+        rows = plan_rows(plan)
+        output.table(
+            f"kernels for {board} (prices: predicted {plan.core.metric})",
+            ["#", "layer", "kernel", "price", "runner-up", "its price", "weights B"],
+            [
+                [
+                    str(r["index"]),
+                    r["name"],
+                    r["kernel"],
+                    count(r["cost"]),
+                    r["runner_up"] or "",
+                    count(r["runner_up_cost"]) if r["runner_up"] else "",
+                    count(r["bytes"]),
+                ]
+                for r in rows
+            ],
+            right={0, 3, 5, 6},
+        )
+        fit_table(output, plan)
+        data |= {"board": board, "plan": rows}
+    output.result(data)

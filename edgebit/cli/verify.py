@@ -1,0 +1,81 @@
+"""edgebit verify."""
+
+from __future__ import annotations
+
+from edgebit.bench.session import connect
+from edgebit.bench.verify import Expected, expect, golden, verify
+from edgebit.bench.vectors import canonical_vector, load_vectors, source_shape
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output
+from edgebit.errors import MismatchError
+
+
+def command(
+    path: o.Dir = None,
+    board: o.BoardName = None,
+    emulate: o.Emulate = None,
+    port: o.Port = None,
+    vectors: o.Vectors = None,
+    limit: o.Limit = None,
+    toolchain: o.Tool = None,
+    json: JsonFlag = False,
+) -> None:
+    """Prove that the board computes what the host computed, byte for byte.
+
+    Checks the CRC of every layer's weights on the device, then runs the export's golden vectors (or
+    --vectors) and compares every layer's output. Exits 9 and names the first layer that differs.
+    """
+    output = Output(json)
+    folder = o.find_export(path, board)
+    with output.progress() as bar:
+        task = bar.add_task(f"running the reference for {folder.path.name}", total=None)
+        if vectors is None:
+            cases = golden(folder, limit)
+        else:
+            source, _ = load_vectors(vectors, folder.graph, limit)
+            cases = [expect(folder.graph, canonical_vector(folder.graph, v)) for v in source]
+        bar.update(task, description="building")
+        with connect(folder, board=board, emulate=emulate, port=port, toolchain=toolchain) as device:
+            bar.update(task, description=f"verifying on {device.title}", total=len(cases), completed=0)
+            result = verify(folder, device.link, cases, lambda n, _: bar.update(task, completed=n))
+            where = device.title
+    if vectors is not None:
+        result.certificate = folder.manifest["certificate"] if not limit and _same(folder.vectors, cases) else None
+    if not result.bit_exact:
+        raise _mismatch(folder.name, where, result.to_dict())
+    output.say(
+        f"[bold green]bit-exact[/] on {result.vectors} vector{'s' * (result.vectors != 1)}: "
+        f"{folder.name} on {where}, {len(folder.graph.nodes)} layers each"
+    )
+    if result.max_abs_error_vs_source is not None:
+        output.say(
+            f"against the source model: largest difference {result.max_abs_error_vs_source:.3g}, "
+            f"top-1 agreement {result.top1_agreement:.1%}"
+        )
+    if result.certificate:
+        output.say(f"certificate {result.certificate}")
+    output.result(result.to_dict())
+
+
+def _same(golden_inputs: list[dict[str, object]], cases: list[Expected]) -> bool:
+    return len(golden_inputs) == len(cases) and all(
+        v[i].tobytes() == c.inputs[i].tobytes()  # type: ignore[attr-defined]
+        for v, c in zip(golden_inputs, cases, strict=True)
+        for i in v
+    )
+
+
+def _mismatch(name: str, where: str, details: dict[str, object]) -> MismatchError:
+    first = details["first_mismatch"]
+    assert isinstance(first, dict)
+    if first["kind"] == "link":
+        text = f"output {first['output']!r} read back differs although its layer hash agrees; the link corrupts data"
+    else:
+        text = (
+            f"first at vector {first['vector']}, layer {first['layer']} ({first['name']}, kernel {first['kernel']}); "
+            "run the kernel tester for that kernel, or report it with the export folder"
+        )
+    return MismatchError(f"{name} on {where} differs from the reference: {text}", details=details)
+
+
+__all__ = ["command", "source_shape"]

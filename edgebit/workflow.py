@@ -1,0 +1,120 @@
+"""The verbs as Python functions: what the command line does, without the printing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebit.bench.folder import ExportFolder, open_export
+from edgebit.bench.vectors import canonical_vector, load_vectors, random_vectors
+from edgebit.board import resolve_target
+from edgebit.errors import UsageError
+from edgebit.importers.base import load_model
+from edgebit.importers.oracle import run_source
+from edgebit.ir import Graph
+from edgebit.ir.graph import Array
+from edgebit.passes.prepare import ACTIVATIONS, prepare
+from edgebit.plan.plan import Plan, make_plan
+
+Say = Callable[[str], None]
+DEFAULT_VECTORS = 2
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model read and made canonical; `imported` is the float graph it came from."""
+
+    path: Path
+    imported: Graph
+    graph: Graph
+    activations: str
+    batch: int
+
+
+def prepare_model(
+    model: Path,
+    *,
+    activations: str = "as-trained",
+    calibration: Path | None = None,
+    batch: int = 1,
+    say: Say = _quiet,
+) -> Prepared:
+    """Read a model file and bring it to the canonical graph; the same for every target."""
+    if activations not in ACTIVATIONS:
+        raise UsageError(f"--activations {activations}: choose one of {', '.join(ACTIVATIONS)}")
+    if batch < 1:
+        raise UsageError(f"--batch {batch}: must be at least 1")
+    say(f"reading {model}")
+    imported = load_model(model, batch=batch)
+    samples: list[dict[str, Array]] | None = None
+    if calibration is not None:
+        samples, _ = load_vectors(calibration, imported)
+    say("preparing the graph")
+    return Prepared(model, imported, prepare(imported, activations=activations, calibration=samples), activations, batch)
+
+
+def model_name(path: Path) -> str:
+    """A short name for a model, from its file or folder name: lower case letters, digits, - and _."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")
+    return name or "model"
+
+
+def plan_model(prepared: Prepared, target: str, *, optimize: str = "balanced") -> Plan:
+    """Choose kernels and lay out memory for a board or a core."""
+    core, board = resolve_target(target)
+    return make_plan(prepared.graph, core, board, optimize=optimize)
+
+
+def export_model(
+    prepared: Prepared,
+    target: str,
+    out: Path | None = None,
+    *,
+    vectors: Path | None = None,
+    limit: int | None = None,
+    optimize: str = "balanced",
+    say: Say = _quiet,
+) -> tuple[ExportFolder, Plan]:
+    """Plan for a target and write the export folder (default build/<name>-<target>)."""
+    name = model_name(prepared.path)
+    say(f"planning for {target}")
+    plan = plan_model(prepared, target, optimize=optimize)
+    labels: Array | None = None
+    if vectors is not None:
+        source, labels = load_vectors(vectors, prepared.imported, limit)
+    else:
+        source = random_vectors(prepared.imported, limit or DEFAULT_VECTORS)
+    say(f"running the reference on {len(source)} vectors")
+    outputs, note = run_source(prepared.path, source, batch=prepared.batch)
+    out = out or Path("build") / f"{name}-{target}"
+    pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
+    meta = pipeline.ExportMeta(
+        name=name,
+        target=target,
+        source_name=prepared.path.name,
+        source_sha256=_sha256(prepared.path),
+        activations=prepared.activations,
+        optimize=optimize,
+        source_outputs=outputs,
+        source_note=note,
+        labels=labels,
+    )
+    say(f"writing {out}")
+    pipeline.export_model(plan, [canonical_vector(prepared.graph, v) for v in source], out, meta=meta)
+    return open_export(out), plan
+
+
+def _sha256(path: Path) -> str:
+    h = hashlib.sha256()
+    for p in [path] if path.is_file() else sorted(q for q in path.rglob("*") if q.is_file()):
+        h.update(p.read_bytes())
+    return h.hexdigest()
