@@ -59,7 +59,9 @@ def prepare_model(
     if calibration is not None:
         samples, _ = load_vectors(calibration, imported)
     say("preparing the graph")
-    return Prepared(model, imported, prepare(imported, activations=activations, calibration=samples), activations, batch)
+    return Prepared(
+        model, imported, prepare(imported, activations=activations, calibration=samples), activations, batch
+    )
 
 
 def model_name(path: Path) -> str:

@@ -159,7 +159,9 @@ class Net(nn.Module):
         return x
 
 
-def fit(net: Net, x: Tensor, y: Tensor, *, epochs: int, batch: int, lr: float, augment: object = None) -> None:
+def fit(
+    net: Net, x: Tensor, y: Tensor, *, epochs: int, batch: int, lr: float, augment: object = None
+) -> None:
     """Adam with a cosine learning rate; prints the loss every tenth of the way."""
     optimiser = torch.optim.Adam(net.parameters(), lr=lr, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
@@ -269,7 +271,9 @@ def _export_layer(g: _Onnx, layer: Layer, p: str, x: str) -> str:
         if spec.relu:
             x = g.node("Relu", [x], f"{p}.relu")
         if spec.pool > 1:
-            x = g.node("MaxPool", [x], f"{p}.pool", kernel_shape=[spec.pool] * dims, strides=[spec.pool] * dims)
+            x = g.node(
+                "MaxPool", [x], f"{p}.pool", kernel_shape=[spec.pool] * dims, strides=[spec.pool] * dims
+            )
         if spec.global_pool:
             x = g.node("GlobalAveragePool", [x], f"{p}.mean")
     return x

@@ -64,7 +64,9 @@ def render(
     bench: Mapping[str, Any] | None = None,
 ) -> str:
     """The page. `verify` and `bench` are the JSON objects those verbs print, for this export's board."""
-    env = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    env = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     env.filters["count"] = _count
     text = (files("edgebit.exporters") / "report.html.jinja").read_text(encoding="utf-8")
     layers = [dict(r) for r in manifest["layers"]]

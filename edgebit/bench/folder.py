@@ -66,7 +66,9 @@ def open_export(path: Path) -> ExportFolder:
         with np.load(path / f"{name}_vectors.npz", allow_pickle=False) as z:
             arrays = {k: z[k] for k in z.files}
     except FileNotFoundError as e:
-        raise ModelError(f"{path}: not an export folder ({e.filename} is missing); run: edgebit export") from e
+        raise ModelError(
+            f"{path}: not an export folder ({e.filename} is missing); run: edgebit export"
+        ) from e
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ModelError(f"{path}: a damaged export folder ({e}); export the model again") from e
     if model_id(graph) != manifest.get("model_id"):
@@ -91,5 +93,7 @@ def newest_export(root: Path, board: str | None) -> Path:
             found.append((m.stat().st_mtime, m.parent))
     if not found:
         what = f" for {board}" if board else ""
-        raise UsageError(f"no export{what} under {root}/; run: edgebit export MODEL --target {board or 'BOARD'}")
+        raise UsageError(
+            f"no export{what} under {root}/; run: edgebit export MODEL --target {board or 'BOARD'}"
+        )
     return max(found)[1]

@@ -59,4 +59,6 @@ def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1)
     counts = dict(device.counter.layers())
     for index, row in enumerate(rows):
         row["value"] = counts.get(index, 0)
-    return BenchResult(device.board.name, device.counter.metric, float(sum(counts.values())), rows, len(times))
+    return BenchResult(
+        device.board.name, device.counter.metric, float(sum(counts.values())), rows, len(times)
+    )

@@ -89,7 +89,9 @@ def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as z:
             if not hasattr(z, "files"):
-                raise ModelError(f"{path}: a single array, not an .npz file; save it with numpy.savez(path, x=...)")
+                raise ModelError(
+                    f"{path}: a single array, not an .npz file; save it with numpy.savez(path, x=...)"
+                )
             return {k: z[k] for k in z.files}
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file") from None
@@ -108,7 +110,9 @@ def _rows(path: Path, key: str, a: Array, t: Tensor) -> Array:
     if a.shape == shape:
         a = a[None]
     if a.ndim == 0 or a[:1].size != size:
-        raise ModelError(f"{path}: array {key!r} has shape {a.shape}; input {t.name!r} takes {shape} per vector")
+        raise ModelError(
+            f"{path}: array {key!r} has shape {a.shape}; input {t.name!r} takes {shape} per vector"
+        )
     rows: Any = a.reshape((len(a), *shape))
     if t.dtype is DType.F32:
         if a.dtype.kind not in "fiub" or not np.isfinite(rows).all():

@@ -160,7 +160,9 @@ def _compare_with_source(graph: Graph, cases: Sequence[Expected], result: Verify
     for case, outputs in zip(cases, result.outputs, strict=True):
         assert case.source is not None
         for o in graph.outputs:
-            diff = np.abs(real_output(graph, o, outputs[o]).astype(np.float64) - case.source[o].astype(np.float64))
+            diff = np.abs(
+                real_output(graph, o, outputs[o]).astype(np.float64) - case.source[o].astype(np.float64)
+            )
             worst = max(worst, float(diff.max(initial=0.0)))
         first = graph.outputs[0]
         mine, theirs = real_output(graph, first, outputs[first]), case.source[first]

@@ -20,13 +20,16 @@ Activations = Annotated[
     ),
 ]
 Calibration = Annotated[
-    Path | None, typer.Option(help="Inputs (.npz) to find the scales of int8-static from.", show_default=False)
+    Path | None,
+    typer.Option(help="Inputs (.npz) to find the scales of int8-static from.", show_default=False),
 ]
 Batch = Annotated[int, typer.Option(help="What a dynamic batch dimension becomes.")]
 Optimize = Annotated[str, typer.Option(help="speed, size or balanced.")]
 Dir = Annotated[
     Path | None,
-    typer.Argument(help="An export folder; default: the newest under ./build for the board.", show_default=False),
+    typer.Argument(
+        help="An export folder; default: the newest under ./build for the board.", show_default=False
+    ),
 ]
 BoardName = Annotated[str | None, typer.Option("--board", "-b", help="Board name; see: edgebit boards.")]
 Port = Annotated[

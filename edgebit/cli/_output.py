@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else there.")]
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else there.")
+]
 BuildRoot = Path("build")
 
 
@@ -40,7 +42,9 @@ class Output:
         """A line for a person."""
         self.console.print(text)
 
-    def table(self, title: str, columns: list[str], rows: list[list[str]], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    def table(
+        self, title: str, columns: list[str], rows: list[list[str]], right: Collection[int] = ()
+    ) -> None:
         """A table for a person; `right` holds the columns to align right."""
         t = Table(title=title, title_justify="left", header_style="bold")
         for i, c in enumerate(columns):

@@ -17,7 +17,9 @@ def command(
     board: o.BoardName = None,
     emulate: o.Emulate = None,
     port: o.Port = None,
-    runs: Annotated[int, typer.Option(help="Runs to take the median of, where time is measured.", min=1)] = 20,
+    runs: Annotated[
+        int, typer.Option(help="Runs to take the median of, where time is measured.", min=1)
+    ] = 20,
     toolchain: o.Tool = None,
     json: JsonFlag = False,
 ) -> None:
@@ -31,7 +33,9 @@ def command(
     folder = o.find_export(path, board)
     with output.progress() as bar:
         bar.add_task(f"measuring {folder.path.name}", total=None)
-        with connect(folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True) as device:
+        with connect(
+            folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True
+        ) as device:
             result = measure(folder, device, folder.vectors[0], 1 if device.counter else runs)
             title = device.title
     total = result.per_inference
@@ -54,5 +58,7 @@ def command(
         output.table(f"{folder.name} on {title}", columns, rows, right={2, 3, 4, 5})
         clock = folder.board(board).clock_hz
         if clock and result.metric == "modelled cycles":
-            output.say(f"at {clock / 1e6:.0f} MHz that is {total / clock * 1e3:.2f} ms, estimated, flash waits excluded")
+            output.say(
+                f"at {clock / 1e6:.0f} MHz that is {total / clock * 1e3:.2f} ms, estimated, flash waits excluded"
+            )
     output.result(result.to_dict())

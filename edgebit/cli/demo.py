@@ -37,7 +37,9 @@ def command(
     if not (root / f"{example}.onnx").is_file():
         from edgebit.errors import UsageError
 
-        known = sorted(p.parent.name for p in data_dir("examples").glob("*/*.onnx") if p.stem == p.parent.name)
+        known = sorted(
+            p.parent.name for p in data_dir("examples").glob("*/*.onnx") if p.stem == p.parent.name
+        )
         raise UsageError(f"no example named {example!r}; there are: {', '.join(known)}")
     prepared = prepare_model(root / f"{example}.onnx")
     accuracy = jsonlib.loads((root / "accuracy.json").read_text())
@@ -62,7 +64,12 @@ def _one(output: Output, prepared: Any, board: str, out: Path, vectors: Path) ->
     with output.progress() as bar:
         task = bar.add_task("exporting", total=None)
         folder, plan = export_model(
-            prepared, board, out, vectors=vectors, limit=VECTORS, say=lambda s: bar.update(task, description=s)
+            prepared,
+            board,
+            out,
+            vectors=vectors,
+            limit=VECTORS,
+            say=lambda s: bar.update(task, description=s),
         )
     fit_table(output, plan)
     with output.progress() as bar:

@@ -36,7 +36,10 @@ _PACKAGES = {
     "cobs": "link framing",
 }
 _TOOLS = {
-    "arm-none-eabi-gcc": ("GCC for Cortex-M (--toolchain gcc)", "install gcc-arm-none-eabi (Debian, Ubuntu: apt)"),
+    "arm-none-eabi-gcc": (
+        "GCC for Cortex-M (--toolchain gcc)",
+        "install gcc-arm-none-eabi (Debian, Ubuntu: apt)",
+    ),
     "aarch64-linux-gnu-gcc": ("GCC for Raspberry Pi (--toolchain gcc)", "install gcc-aarch64-linux-gnu"),
     "qemu-system-arm": ("--emulate=qemu on mps2 boards", "install qemu-system-arm"),
     "qemu-aarch64": ("--emulate=qemu on rpi5", "install qemu-user"),
@@ -69,7 +72,9 @@ def checks() -> list[Check]:
     try:
         out.append(Check("cache", str(cache_dir()), True, "compiler caches", ""))
     except OSError as e:
-        out.append(Check("cache", None, True, "compiler caches", f"set EDGEBIT_CACHE to a writable folder ({e})"))
+        out.append(
+            Check("cache", None, True, "compiler caches", f"set EDGEBIT_CACHE to a writable folder ({e})")
+        )
     return out
 
 

@@ -17,7 +17,8 @@ def command(
     model: o.Model,
     target: Annotated[str, typer.Option("--target", "-t", help="A board (pico, rpi5, ...) or a core.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write [build/NAME-TARGET].", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write [build/NAME-TARGET].", show_default=False),
     ] = None,
     activations: o.Activations = "as-trained",
     calibration: o.Calibration = None,
@@ -41,7 +42,9 @@ def command(
         def say(text: str) -> None:
             bar.update(task, description=text)
 
-        prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch, say=say)
+        prepared = prepare_model(
+            model, activations=activations, calibration=calibration, batch=batch, say=say
+        )
         folder, plan = export_model(
             prepared, target, out, vectors=vectors, limit=limit, optimize=optimize, say=say
         )
@@ -53,8 +56,21 @@ def command(
         f"(lower bound {count(m['arena_lower_bound'])} B)"
     )
     output.say(f"certificate {m['certificate']}")
-    keys = (
-        "name target board core flash_bytes weights_bytes arena_bytes scratch_bytes stack_bytes arena_lower_bound "
-        "state_bytes model_id certificate layers fit"
-    ).split()
+    keys = [
+        "name",
+        "target",
+        "board",
+        "core",
+        "flash_bytes",
+        "weights_bytes",
+        "arena_bytes",
+        "scratch_bytes",
+        "stack_bytes",
+        "arena_lower_bound",
+        "state_bytes",
+        "model_id",
+        "certificate",
+        "layers",
+        "fit",
+    ]
     output.result({k: m[k] for k in keys} | {"path": str(folder.path)})

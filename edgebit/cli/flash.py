@@ -43,7 +43,9 @@ def command(
         return
     with output.progress() as bar:
         bar.add_task(f"flashing {target.name}", total=None)
-        done = flasher.run(target, built, volume=volume, emulate=emulate, model_id=folder.manifest["model_id"])
+        done = flasher.run(
+            target, built, volume=volume, emulate=emulate, model_id=folder.manifest["model_id"]
+        )
     output.say(f"[bold green]done[/]: {done}")
     output.result(
         {

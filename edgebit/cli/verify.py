@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgebit.bench.session import connect
+from edgebit.bench.vectors import canonical_vector, load_vectors
 from edgebit.bench.verify import Expected, expect, golden, verify
-from edgebit.bench.vectors import canonical_vector, load_vectors, source_shape
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import MismatchError
@@ -40,7 +40,9 @@ def command(
             result = verify(folder, device.link, cases, lambda n, _: bar.update(task, completed=n))
             where = device.title
     if vectors is not None:
-        result.certificate = folder.manifest["certificate"] if not limit and _same(folder.vectors, cases) else None
+        result.certificate = (
+            folder.manifest["certificate"] if not limit and _same(folder.vectors, cases) else None
+        )
     if not result.bit_exact:
         raise _mismatch(folder.name, where, result.to_dict())
     output.say(
@@ -76,6 +78,3 @@ def _mismatch(name: str, where: str, details: dict[str, object]) -> MismatchErro
             "run the kernel tester for that kernel, or report it with the export folder"
         )
     return MismatchError(f"{name} on {where} differs from the reference: {text}", details=details)
-
-
-__all__ = ["command", "source_shape"]
