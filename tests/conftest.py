@@ -1,0 +1,88 @@
+"""Shared fixtures: the command line called in-process, and the shared models when they are there."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+class Ran:
+    """What one command line did."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        data = json.loads(self.out)
+        assert isinstance(data, dict)
+        return data
+
+
+@pytest.fixture(scope="session")
+def edgebit() -> Callable[..., Ran]:
+    """Run an edgebit command line; `code` is the exit code it must have (None: any)."""
+    from edgebit.cli import run
+
+    def call(*args: object, code: int | None = 0) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            got = run([str(a) for a in args])
+        if code is not None:
+            assert got == code, f"edgebit {' '.join(map(str, args))} exited {got}\n{out.getvalue()}\n{err.getvalue()}"
+        return Ran(got, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared models, or a skip."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared models are not here ({SHARED.name}/ beside the project)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory, edgebit: Callable[..., Ran]) -> Callable[[str], Path]:
+    """Exports of the digits example by target, made once a session."""
+    root = tmp_path_factory.mktemp("digits")
+    made: dict[str, Path] = {}
+
+    def get(target: str) -> Path:
+        if target not in made:
+            made[target] = root / f"digits-{target}"
+            example = ROOT / "examples" / "digits"
+            edgebit(
+                "export",
+                example / "digits.onnx",
+                "--target",
+                target,
+                "--vectors",
+                example / "test.npz",
+                "--limit",
+                3,
+                "--out",
+                made[target],
+                "--json",
+            )
+        return made[target]
+
+    return get
+
+
+def tree_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+__all__: Sequence[str] = ()
