@@ -7,7 +7,7 @@
 // Binary32, denormals kept, no fused multiply-add.
 //
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
-//   x        [cols] finite; starts at a multiple of 16 bytes; readable up to cols rounded up to 16 elements,
+//   x        [cols] finite; starts at a multiple of 16 bytes; readable up to cols rounded up to 8 elements,
 //            where elements past cols hold anything (NaN too) and must not change a result
 //   acc      [rows rounded up to the layout's row multiple], 4-byte aligned; entries past rows are scratch
 //   rows, cols >= 1
