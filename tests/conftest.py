@@ -38,7 +38,9 @@ def edgebit() -> Callable[..., Ran]:
         with redirect_stdout(out), redirect_stderr(err):
             got = run([str(a) for a in args])
         if code is not None:
-            assert got == code, f"edgebit {' '.join(map(str, args))} exited {got}\n{out.getvalue()}\n{err.getvalue()}"
+            assert got == code, (
+                f"edgebit {' '.join(map(str, args))} exited {got}\n{out.getvalue()}\n{err.getvalue()}"
+            )
         return Ran(got, out.getvalue(), err.getvalue())
 
     return call

@@ -33,7 +33,9 @@ def test_every_shared_model_is_bit_exact_everywhere(
     certificates = set()
     for target in TARGETS:
         out = tmp_path / target
-        exported = edgebit("export", shared / f"models/onnx/{model}.onnx", "-t", target, "-o", out, "--json").json
+        exported = edgebit(
+            "export", shared / f"models/onnx/{model}.onnx", "-t", target, "-o", out, "--json"
+        ).json
         verified = edgebit("verify", out, "--emulate", "--json").json
         assert verified["bit_exact"] is True
         assert verified["vectors"] >= 2
@@ -42,11 +44,15 @@ def test_every_shared_model_is_bit_exact_everywhere(
     assert len(certificates) == 1
 
 
-@pytest.mark.parametrize("model", ["c_matmulnbits_b2_blk32_nozp", "c_matmulnbits_b2_blk32_zpu8", "d_ternary_qonnx"])
+@pytest.mark.parametrize(
+    "model", ["c_matmulnbits_b2_blk32_nozp", "c_matmulnbits_b2_blk32_zpu8", "d_ternary_qonnx"]
+)
 def test_what_is_not_supported_is_refused_with_a_sentence(
     model: str, shared: Path, edgebit: Callable[..., Any], tmp_path: Path
 ) -> None:
-    ran = edgebit("export", shared / f"models/onnx/{model}.onnx", "-t", "pico", "-o", tmp_path / "o", "--json", code=3)
+    ran = edgebit(
+        "export", shared / f"models/onnx/{model}.onnx", "-t", "pico", "-o", tmp_path / "o", "--json", code=3
+    )
     assert model in ran.json["error"]
     assert not any(tmp_path.iterdir())
 
@@ -77,7 +83,9 @@ def test_mnist_is_bit_exact_on_boards(
 ) -> None:
     model, images = mnist
     out = tmp_path / "m"
-    exported = edgebit("export", model, "-t", target, "-o", out, "--vectors", images, "--limit", 2, "--json").json
+    exported = edgebit(
+        "export", model, "-t", target, "-o", out, "--vectors", images, "--limit", 2, "--json"
+    ).json
     verified = edgebit("verify", out, "--emulate", "--json").json
     assert verified["bit_exact"] is True
     assert verified["vectors"] == 2
@@ -106,10 +114,10 @@ def test_examples_run_on_every_board(
         assert sum(row["value"] for row in measured["layers"]) == measured["per_inference"]
 
 
-@pytest.mark.parametrize(
-    ("board", "program"), [("mps2-an386", "qemu-system-arm"), ("rpi5", "qemu-aarch64")]
-)
-def test_qemu_agrees(board: str, program: str, digits: Callable[[str], Path], edgebit: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("board", "program"), [("mps2-an386", "qemu-system-arm"), ("rpi5", "qemu-aarch64")])
+def test_qemu_agrees(
+    board: str, program: str, digits: Callable[[str], Path], edgebit: Callable[..., Any]
+) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     assert edgebit("verify", digits(board), "--emulate=qemu", "--json").json["bit_exact"] is True

@@ -24,7 +24,9 @@ def pico(digits: Callable[[str], Path], edgebit: Callable[..., Any], tmp_path: P
 
 
 def image_files(export: Path) -> list[Path]:
-    return [p for p in export.with_name(export.name + ".build").iterdir() if p.suffix in (".elf", ".bin", ".uf2")]
+    return [
+        p for p in export.with_name(export.name + ".build").iterdir() if p.suffix in (".elf", ".bin", ".uf2")
+    ]
 
 
 def flip_in(path: Path, needle: bytes) -> bool:
@@ -58,7 +60,9 @@ def test_one_flipped_weight_byte_is_found_and_named(pico: Path, edgebit: Callabl
     assert layer["name"] in ran.json["error"]
 
 
-def test_another_model_in_the_image_is_exit_7(pico: Path, edgebit: Callable[..., Any], tmp_path: Path) -> None:
+def test_another_model_in_the_image_is_exit_7(
+    pico: Path, edgebit: Callable[..., Any], tmp_path: Path
+) -> None:
     other = tmp_path / "g"
     edgebit("export", EXAMPLES / "gesture/gesture.onnx", "-t", "pico", "-o", other, "--json")
     edgebit("build", other, "--json")
