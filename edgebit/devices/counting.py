@@ -1,0 +1,164 @@
+"""Counts what a model costs, layer by layer, while it runs in Unicorn.
+
+A compiled hook (hook.c) keeps an edge profile of basic blocks at some 50 million instructions a second; a
+second hook at the address of the application's eb_mark function files it under the layer that just ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import unicorn
+from unicorn.unicorn_py3.unicorn import uclib
+
+from edgebit.core import Core
+from edgebit.devices.cycles import CostModel
+from edgebit.errors import EdgebitError, ToolchainError
+from edgebit.resources import cache_dir
+
+MARK_START = 0xFFFFFFFF
+MARK_RESUME = 0xFFFFFFFE
+_CAPACITY = 1 << 15
+
+
+class _Edge(ctypes.Structure):
+    _fields_ = (("from_", ctypes.c_uint64), ("to", ctypes.c_uint64), ("count", ctypes.c_uint64))
+
+
+class _Profile(ctypes.Structure):
+    _fields_ = (
+        ("previous", ctypes.c_uint64),
+        ("lost", ctypes.c_uint64),
+        ("used", ctypes.c_uint32),
+        ("capacity", ctypes.c_uint32),
+        ("mask", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
+        ("index", ctypes.c_void_p),
+        ("edges", ctypes.c_void_p),
+    )
+
+
+@functools.cache
+def hook_library() -> ctypes.CDLL:
+    """The compiled hook, built with zig the first time and kept in the cache folder."""
+    source = Path(__file__).with_name("hook.c")
+    key = hashlib.sha256(source.read_bytes() + sys.platform.encode()).hexdigest()[:16]
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    path = cache_dir() / f"hook-{key}{suffix}"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=path.parent) as tmp:
+            built = Path(tmp) / path.name
+            flags = ["-O2", "-shared", "-nostdlib", "-fno-sanitize=undefined", "-fvisibility=hidden"]
+            if sys.platform != "win32":
+                flags.append("-fPIC")
+            command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(built), str(source)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0 or not built.exists():
+                raise ToolchainError(
+                    f"cannot build the emulator's counter {source.name} with zig: "
+                    f"{done.stderr.strip()[-500:] or 'no output'}; is the package ziglang installed?"
+                )
+            os.replace(built, path)
+    library = ctypes.CDLL(str(path))
+    library.eb_hook_clear.argtypes = [ctypes.c_void_p]
+    library.eb_hook_clear.restype = None
+    return library
+
+
+class Counter:
+    """Per-layer counts of the runs of one emulated machine.
+
+    metric says what counts() gives: "modelled cycles" or "instructions". Counting slows the emulation down;
+    it is off until enable(True).
+    """
+
+    def __init__(self, uc: Any, core: Core, mark: int, argument_register: int) -> None:
+        self._uc = uc
+        self._model = CostModel(core)
+        self.metric = self._model.metric
+        self._mark = mark
+        self._argument = argument_register
+        self._hooks: list[int] = []
+        self._layers: dict[int, list[tuple[int, int, int]]] = {}
+        self._counting = False
+        self._edges = (_Edge * _CAPACITY)()
+        self._index = (ctypes.c_uint32 * (4 * _CAPACITY))()
+        self._profile = _Profile(
+            capacity=_CAPACITY,
+            mask=4 * _CAPACITY - 1,
+            index=ctypes.addressof(self._index),
+            edges=ctypes.addressof(self._edges),
+        )
+
+    def enable(self, on: bool) -> None:
+        """Start or stop counting, between two runs."""
+        if on == bool(self._hooks):
+            return
+        if on:
+            handle = ctypes.c_size_t()
+            function = ctypes.cast(hook_library().eb_hook_block, ctypes.c_void_p)
+            user = ctypes.cast(ctypes.byref(self._profile), ctypes.c_void_p)
+            status = uclib.uc_hook_add(
+                self._uc._uch,
+                ctypes.byref(handle),
+                unicorn.UC_HOOK_BLOCK,
+                function,
+                user,
+                ctypes.c_uint64(1),
+                ctypes.c_uint64(0),
+            )
+            if status != unicorn.UC_ERR_OK:
+                raise EdgebitError(f"Unicorn refused the counting hook: error {status}")
+            mark = self._uc.hook_add(
+                unicorn.UC_HOOK_CODE, self._marked, None, begin=self._mark, end=self._mark
+            )
+            self._hooks = [handle.value, mark]
+        else:
+            for hook in self._hooks:
+                uclib.uc_hook_del(self._uc._uch, ctypes.c_size_t(hook))
+            self._hooks = []
+        self._uc.ctl_flush_tb()  # code translated before does not call the hooks, and the other way round
+        self._counting = False
+
+    def _marked(self, uc: Any, _address: int, _size: int, _user: Any) -> None:
+        """eb_mark was entered: a run starts, a layer has ended, or the hashing of one has."""
+        layer: int = uc.reg_read(self._argument) & 0xFFFFFFFF
+        if layer == MARK_START:
+            self._layers = {}
+            self._counting = True
+        elif layer != MARK_RESUME and self._counting:
+            if self._profile.lost:
+                raise EdgebitError(f"layer {layer} has more than {_CAPACITY} branches; it cannot be counted")
+            kept = self._layers.setdefault(layer, [])
+            kept += [(e.from_, e.to, e.count) for e in self._edges[: self._profile.used]]
+        hook_library().eb_hook_clear(ctypes.addressof(self._profile))
+
+    def counts(self) -> list[tuple[int, int]]:
+        """(layer, value in units of `metric`) of the last run, in the order the layers ran."""
+        return [(layer, self._sum(edges)[1]) for layer, edges in self._layers.items()]
+
+    def instructions(self) -> list[tuple[int, int]]:
+        """(layer, instructions) of the last run."""
+        return [(layer, self._sum(edges)[0]) for layer, edges in self._layers.items()]
+
+    def _sum(self, edges: list[tuple[int, int, int]]) -> tuple[int, int]:
+        instructions = cycles = 0
+        for origin, target, count in edges:
+            here = self._cost(target)
+            instructions += count * here.instructions
+            cycles += count * here.cycles
+            if origin and (origin >> 16) + (origin & 0xFFFF) != target >> 16:
+                cycles += count * self._cost(origin).taken
+        return instructions, cycles
+
+    def _cost(self, block: int) -> Any:
+        address, size = block >> 16, block & 0xFFFF
+        return self._model.block(address, bytes(self._uc.mem_read(address, size)))
