@@ -14,10 +14,10 @@ import numpy as np
 
 from edgebit.errors import ModelError, UsageError
 from edgebit.ir.graph import Affine, Array, DType, Graph, Int8Weights, Node, Quant
-from edgebit.ops.base import execute
+from edgebit.ops.base import execute, infer_all
 from edgebit.passes.fuse_lut import region_kind
 from edgebit.passes.input_layout import UNARY
-from edgebit.passes.rewrite import Index, clone, infer, tensor_like
+from edgebit.passes.rewrite import Index, clone, remove, tensor_like
 from edgebit.passes.source_layout import to_canonical
 
 _LINEAR = ("dense", "conv2d")
@@ -45,15 +45,19 @@ def quantise_static(graph: Graph, calibration: Sequence[Mapping[str, Array]] | N
 def without_dynamic(graph: Graph) -> Graph:
     """Dense and conv2d nodes read the float tensor again; dynamic_quantize nodes are dropped."""
     g = clone(graph)
-    index = Index(g)
-    for n in g.nodes:
-        if n.op in _LINEAR and len(n.inputs) > 2 and n.inputs[2]:
-            made = index.producer(n.inputs[2], "dynamic_quantize")
-            if made is None or made.outputs[0] != n.inputs[0]:
-                raise ModelError(f"node {n.name!r}: its row scales do not come with its input")
-            n.inputs = [made.inputs[0], n.inputs[1]]
-            infer(g, n)
+    for made in [n for n in g.nodes if n.op == "dynamic_quantize"]:
+        xq, d = made.outputs
+        for n in g.nodes:
+            if d in n.inputs:
+                if n.op not in _LINEAR or n.inputs[2] != d:
+                    raise ModelError(f"node {n.name!r}: run-time scales may only be read by dense and conv2d")
+                n.inputs = n.inputs[:2]
+        if xq in g.outputs or d in g.outputs:
+            raise ModelError(f"node {made.name!r}: int8-static cannot keep run-time scales as a model output")
+        remove(g, made)
+        g.replace_uses(xq, made.inputs[0])
     g.prune()
+    infer_all(g)
     return g
 
 

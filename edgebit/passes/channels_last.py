@@ -214,19 +214,36 @@ class _Walk:
         return self.reordered[key]
 
     def finish_outputs(self) -> None:
-        """Name the outputs; a transposed output is left canonical, with its source layout on the tensor."""
+        """Choose the tensors that are the outputs: all different, and no inputs.
+
+        A transposed output is left canonical, and its source layout noted on the tensor.
+        """
         taken: set[str] = set(self.new.inputs)
         for name in self.old.outputs:
+            old = self.old.tensors[name]
             base, view = self.views[name]
-            inverse = None if view.trivial or base in taken else view.inverse()
-            perm = None if inverse is None else inverse.as_transpose()
-            if perm is None or view.contiguous:
+            perm = None
+            if not view.contiguous and base not in taken and old.source_perm is None:
+                inverse = view.inverse()
+                perm = None if inverse is None else inverse.as_transpose()
+            if perm is None:
                 base = self.real(name)
+                if base in taken:
+                    base = self.copied(name, base)
+                layout = (old.source_perm, old.source_shape)
             else:
-                t = self.new.tensors[base]
-                t.source_perm, t.source_shape = perm, view.shape
+                layout = (perm, view.shape)
+            self.new.tensors[base].source_perm, self.new.tensors[base].source_shape = layout
             taken.add(base)
             self.new.outputs.append(base)
+
+    def copied(self, tensor: str, base: str) -> str:
+        """A second name for `base`: a reshape to its own shape, which costs nothing."""
+        name = self.new.fresh(tensor)
+        made = Node("reshape", f"{tensor}/output", [base], [name], {"shape": self.new.tensors[base].shape})
+        self.new.nodes.append(made)
+        infer(self.new, made)
+        return name
 
 
 def _applied(source: tuple[int, ...], perm: tuple[int, ...], shape: tuple[int, ...]) -> View:

@@ -60,11 +60,14 @@ def _key(v: Any) -> Any:
 def name_things(graph: Graph, outputs: list[str]) -> Graph:
     """Outputs get the names they had in the source, nodes get unique names."""
     g = clone(graph)
-    for i, wanted in enumerate(outputs):
-        if g.outputs[i] != wanted and g.outputs[i] not in g.inputs and g.outputs[i] not in outputs:
-            if wanted in g.tensors or wanted in g.consts:
-                _rename(g, wanted, g.fresh(f"{wanted}.inner"))
-            _rename(g, g.outputs[i], wanted)
+    found = list(g.outputs)
+    for i, name in enumerate(found):
+        found[i] = g.fresh(f"output.{i}")
+        _rename(g, name, found[i])
+    for name, wanted in zip(found, outputs, strict=True):
+        if wanted in g.tensors or wanted in g.consts:
+            _rename(g, wanted, g.fresh(f"{wanted}.inner"))
+        _rename(g, name, wanted)
     used: set[str] = set()
     for n in g.nodes:
         stem = n.name or n.op
@@ -78,8 +81,6 @@ def name_things(graph: Graph, outputs: list[str]) -> Graph:
 
 
 def _rename(g: Graph, old: str, new: str) -> None:
-    if old in g.inputs:
-        return  # the name of an input is part of the interface
     for n in g.nodes:
         n.inputs = [new if i == old else i for i in n.inputs]
         n.outputs = [new if o == old else o for o in n.outputs]

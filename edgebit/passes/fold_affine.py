@@ -144,7 +144,7 @@ def _merge_chain(g: Graph, first: Node) -> list[Node]:
     tensor = found[0]
     for n, (op, value) in zip(keep, wanted, strict=True):
         const = g.fresh(f"{n.name}.{op}")
-        g.consts[const] = value.astype(np.float32)
+        g.consts[const] = np.asarray(value, np.float32)
         n.op, n.inputs = op, [tensor, const]
         tensor = n.outputs[0]
     for n in drop:

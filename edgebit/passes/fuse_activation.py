@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgebit.ir.graph import Affine, DType, Graph, Node
-from edgebit.passes.rewrite import INF, Index, clone, limits, remove
+from edgebit.passes.rewrite import INF, Index, clone, drop, limits, remove
 
 
 def fuse_activation(graph: Graph) -> Graph:
@@ -20,9 +20,7 @@ def fuse_activation(graph: Graph) -> Graph:
     for clip in [n for n in g.nodes if n.op == "clip"]:
         lo, hi = limits(clip)
         source = clip.inputs[0]
-        if (lo, hi) == (-INF, INF) and source not in g.inputs and source not in g.outputs:
-            g.replace_uses(clip.outputs[0], source)
-            remove(g, clip)
+        if (lo, hi) == (-INF, INF) and drop(g, clip, source):
             continue
         index = Index(g)
         before = index.producer(source, ("clip", "add", "mul", "dense", "conv2d"))

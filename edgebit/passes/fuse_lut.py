@@ -14,7 +14,7 @@ import numpy as np
 from edgebit.ir.graph import DType, Graph, Node, S8Array
 from edgebit.ops.base import execute, infer_all
 from edgebit.passes.input_layout import UNARY
-from edgebit.passes.rewrite import INF, Index, clone, infer, limits, scalar_or_channel
+from edgebit.passes.rewrite import INF, Index, clone, drop, infer, limits, scalar_or_channel
 
 _ELEMENTWISE = tuple(op for op in UNARY if op not in ("lut", "quantize", "dequantize"))
 _IDENTITY = np.arange(-128, 128, dtype=np.int8)
@@ -62,9 +62,7 @@ def _fuse(g: Graph, q: Node) -> None:
         return
     table = _table(g, root, [n for n in g.nodes if id(n) in region] + [q], q.outputs[0])
     same = g.tensors[root].quant == g.tensors[q.outputs[0]].quant and bool((table == _IDENTITY).all())
-    if same and not (q.outputs[0] in g.outputs and (root in g.outputs or root in g.inputs)):
-        g.nodes = [n for n in g.nodes if n is not q]
-        g.replace_uses(q.outputs[0], root)
+    if same and drop(g, q, root):
         return
     q.op, q.inputs = "lut", [root]
     q.attrs = {"table": table, "out_quant": q.attrs["out_quant"]}

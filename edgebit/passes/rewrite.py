@@ -50,9 +50,29 @@ class Index:
 
 
 def infer(graph: Graph, node: Node) -> None:
-    """Set the tensors `node` makes from its op's shape rule."""
+    """Set the tensors `node` makes from its op's shape rule; source layouts stay."""
     for t in op_of(node).infer(node, graph):
+        old = graph.tensors.get(t.name)
+        if old is not None:
+            t.source_perm, t.source_shape = old.source_perm, old.source_shape
         graph.tensors[t.name] = t
+
+
+def drop(graph: Graph, node: Node, source: str) -> bool:
+    """Let readers of the first output of `node` read its equal `source`; False when an output's name is lost.
+
+    An output of the graph may only become another tensor that is no input and no output itself; that
+    tensor then takes over the source layout.
+    """
+    out = node.outputs[0]
+    if out in graph.outputs:
+        if source in graph.inputs or source in graph.outputs:
+            return False
+        old, new = graph.tensors[out], graph.tensors[source]
+        new.source_perm, new.source_shape = old.source_perm, old.source_shape
+    remove(graph, node)
+    graph.replace_uses(out, source)
+    return True
 
 
 def tensor_like(graph: Graph, stem: str, like: str, **changes: Any) -> str:
