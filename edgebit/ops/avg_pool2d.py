@@ -99,8 +99,7 @@ class AvgPool2dOp(Op):
         family = self.families(node, graph)[0]
         # fixed_count 0: divide by the number of valid taps
         fixed = g.count if flag(node, "count_include_pad", False) else 0
-        shape = "{" + ", ".join(f".{k} = {v}" for k, v in g.fields().items()) + "}"
-        fields = {"window": shape, "fixed_count": c_int(fixed)}
+        fields = {"window": g.c_shape(), "fixed_count": c_int(fixed)}
         if x.dtype is DType.F32:
             return call(family, choice, fields)
         mul, v = self._ints(node, g)

@@ -14,6 +14,7 @@ from edgebit.ops.support import (
     alias,
     array,
     bad,
+    declare,
     integer,
     output,
     random_of,
@@ -78,7 +79,7 @@ class ConcatOp(Op):
             lines.append(f"    static const eb_concat_params p{i} = {{{values}}};")
             at += block
         lines += [f"    eb_{stem}(&p{i}, x{i}, y);" for i in range(len(xs))]
-        prelude = "\n".join([*lines, "}"]) + "\n"
+        prelude = declare("concat", stem) + "\n".join([*lines, "}"]) + "\n"
         return Lowered(
             function=name,
             kernels=(stem,),

@@ -39,7 +39,7 @@ class MaxPool2dOp(Op):
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         _, g = window_of(node, graph)
-        return call(self.families(node, graph)[0], choice, g.fields())
+        return call(self.families(node, graph)[0], choice, {"window": g.c_shape()})
 
     def overlap(self, node: Node, graph: Graph) -> list[int | None]:
         x, g = window_of(node, graph)

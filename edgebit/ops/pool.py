@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebit.ir.graph import Array, DType, Graph, Node, Tensor
-from edgebit.ops.support import activation, arity, bad, c_ints, integers
+from edgebit.ops.support import activation, arity, bad, integers
 
 _MAX = 1 << 20
 
@@ -38,15 +38,15 @@ class Window:
     def count(self) -> int:
         return self.kernel[0] * self.kernel[1]
 
-    def fields(self) -> dict[str, str]:
-        """The fields of eb_pool2d_shape."""
+    def c_shape(self) -> str:
+        """The C initialiser of eb_pool2d_shape."""
         names = ("out", "kernel", "stride", "dilation")
         pairs = zip(names, (self.out, self.kernel, self.strides, self.dilations), strict=True)
         split = {f"{n}_{axis}": v[i] for n, v in pairs for i, axis in enumerate("hw")}
         (h, w), (top, left) = self.size, self.pads[:2]
-        return c_ints(
-            batch=self.batch, in_h=h, in_w=w, channels=self.channels, pad_top=top, pad_left=left, **split
-        )
+        whole = {"batch": self.batch, "in_h": h, "in_w": w, "channels": self.channels}
+        values = whole | split | {"pad_top": top, "pad_left": left}
+        return "{" + ", ".join(f".{k} = {v}" for k, v in values.items()) + "}"
 
     def positions(self, axis: int) -> Array:
         """Input coordinate of (output index, tap) along an axis, -1 where it lies in the padding."""

@@ -154,6 +154,11 @@ def stem_of(choice: KernelChoice | None, family: str) -> str:
     return choice.stem if choice is not None else f"{family}__ref"
 
 
+def declare(family: str, stem: str) -> str:
+    """The C declaration of a kernel, by the macro of its family's header."""
+    return f"EB_{family.upper()}_DECL(eb_{stem});\n"
+
+
 def call(
     family: str,
     choice: KernelChoice | None,
@@ -168,6 +173,7 @@ def call(
         kernels=(stem,),
         inputs=inputs,
         params=(f"eb_{family}_params", fields),
+        prelude=declare(family, stem),
         kernel=stem,
         **more,
     )

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Float helpers with one meaning on every machine; edgebit/ops/floatmath.py is their mirror in NumPy, bit for bit,
-// and states the error bounds. Only binary32 + - * / on values rounded to nearest even, subnormals kept: compile
-// with -ffp-contract=off and without -ffast-math. No library function is called.
+// Float helpers with one meaning on every machine; edgebit/ops/floatmath.py is their mirror in NumPy, bit for
+// bit, and states the error bounds. Only binary32 + - * / on values rounded to nearest even, subnormals kept:
+// compile with -ffp-contract=off and without -ffast-math. No library function is called.
 #ifndef EDGEBIT_EB_MATH_H
 #define EDGEBIT_EB_MATH_H
 
@@ -18,13 +18,13 @@
 
 EB_INLINE uint32_t eb_bits_of_f32(float x) {
     uint32_t u;
-    memcpy(&u, &x, sizeof u);
+    __builtin_memcpy(&u, &x, sizeof u); // stays inline where -ffreestanding would make memcpy a call
     return u;
 }
 
 EB_INLINE float eb_f32_of_bits(uint32_t u) {
     float x;
-    memcpy(&x, &u, sizeof x);
+    __builtin_memcpy(&x, &u, sizeof x);
     return x;
 }
 
@@ -152,7 +152,8 @@ EB_INLINE float eb_sqrt_f32(float x) {
         m |= 0x800000u;
     }
     // x = m * 2^(e - 150). Shift m so that the exponent left over is even and the root has 25 bits: 24 and a
-    // rounding bit. That root is never halfway: its square would need fewer trailing zeros than the radicand has.
+    // rounding bit. That root is never halfway: its square would need fewer trailing zeros than the radicand
+    // has.
     e -= 150;
     uint64_t left = (uint64_t)m << ((e & 1) != 0 ? 25 : 26);
     e = (e - ((e & 1) != 0 ? 25 : 26)) / 2;
