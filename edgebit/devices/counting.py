@@ -59,8 +59,10 @@ def hook_library() -> ctypes.CDLL:
             flags = ["-O2", "-shared", "-nostdlib", "-fno-sanitize=undefined", "-fvisibility=hidden"]
             if sys.platform != "win32":
                 flags.append("-fPIC")
+            zig = str(cache_dir() / "zig")
+            environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
             command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(built), str(source)]
-            done = subprocess.run(command, capture_output=True, text=True)
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode != 0 or not built.exists():
                 raise ToolchainError(
                     f"cannot build the emulator's counter {source.name} with zig: "
@@ -76,7 +78,7 @@ def hook_library() -> ctypes.CDLL:
 class Counter:
     """Per-layer counts of the runs of one emulated machine.
 
-    metric says what counts() gives: "modelled cycles" or "instructions". Counting slows the emulation down;
+    metric says what layers() gives: "modelled cycles" or "instructions". Counting slows the emulation down;
     it is off until enable(True).
     """
 
@@ -141,7 +143,7 @@ class Counter:
             kept += [(e.from_, e.to, e.count) for e in self._edges[: self._profile.used]]
         hook_library().eb_hook_clear(ctypes.addressof(self._profile))
 
-    def counts(self) -> list[tuple[int, int]]:
+    def layers(self) -> list[tuple[int, int]]:
         """(layer, value in units of `metric`) of the last run, in the order the layers ran."""
         return [(layer, self._sum(edges)[1]) for layer, edges in self._layers.items()]
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from cobs import cobs
 
 from edgebit.devices.transport import Transport
-from edgebit.errors import LinkError, WrongBoardError
+from edgebit.errors import LinkError, UsageError, WrongBoardError
 
 VERSION = 1
 PAYLOAD_MAX = 512
@@ -39,6 +39,7 @@ class Kind(IntEnum):
 
 
 STATUS_MODEL = -2
+STATUS_NOT_FINITE = -6  # an eb_status, not one of the link
 STATUS_TEXT = {
     -1: "it does not know this kind of request",
     STATUS_MODEL: "it holds another model",
@@ -100,19 +101,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a device says about itself."""
+    """What a device says about itself. model_id and image_id are in hex, 16 and 32 digits."""
 
     protocol: int
     max_payload: int
-    model_id: bytes
-    image_id: bytes
+    model_id: str
+    image_id: str
     inputs: int
     outputs: int
     layers: int
     segments: int
     arena_bytes: int
     board: str
-    model: str
+    model_name: str
     cycle_source: str
 
     @classmethod
@@ -129,14 +130,16 @@ class Hello:
                 at += 1 + size
         except (struct.error, IndexError):
             raise LinkError(f"{where}: the greeting of the device cannot be read; is it EdgeBit's?") from None
-        return cls(proto, max_payload, model_id, image, n_in, n_out, layers, segments, arena, *texts)
+        return cls(
+            proto, max_payload, model_id.hex(), image.hex(), n_in, n_out, layers, segments, arena, *texts
+        )
 
 
 class Link:
     """Talks to the bench application on a device.
 
-    model_id (the certificate, or its first 8 bytes), image_id (16 bytes) and board are what the device is
-    expected to hold; None takes whatever is there. timeout: seconds to wait for a reply before the request
+    model_id (in hex: the whole certificate or its first 16 digits), image_id (32 hex digits) and board are
+    what the device is expected to hold; None takes whatever is there. timeout: seconds to wait for a reply before the request
     is sent again; retries: how often it is sent again. A run may take run_timeout seconds and is not repeated
     earlier.
     """
@@ -145,8 +148,8 @@ class Link:
         self,
         transport: Transport,
         *,
-        model_id: bytes | None = None,
-        image_id: bytes | None = None,
+        model_id: str | None = None,
+        image_id: str | None = None,
         board: str | None = None,
         timeout: float = 2.0,
         retries: int = 3,
@@ -157,9 +160,9 @@ class Link:
         self.retries = retries
         self.run_timeout = run_timeout
         self.greeting: Hello | None = None
-        self._expected_model = None if model_id is None else model_id[:8]
-        self._expected_image = image_id
-        self._expected_board = board
+        self._expected = None if model_id is None else model_id[:16].lower()
+        self._image = None if image_id is None else image_id.lower()
+        self._board = board
         self._model_id = bytes(8)
         self._seq = 0
         self._pending = bytearray()
@@ -181,19 +184,18 @@ class Link:
             raise WrongBoardError(
                 f"{self.where} speaks protocol {got.protocol}, this is version {VERSION}; flash it again"
             )
-        if self._expected_board is not None and got.board != self._expected_board:
-            raise WrongBoardError(f"{self.where} is a {got.board!r}, not a {self._expected_board!r}")
-        if self._expected_model is not None and got.model_id != self._expected_model:
+        if self._board is not None and got.board != self._board:
+            raise WrongBoardError(f"{self.where} is a {got.board!r}, not a {self._board!r}")
+        if self._expected is not None and got.model_id != self._expected:
             raise WrongBoardError(
-                f"{self.where} holds model {got.model!r} ({got.model_id.hex()}), not "
-                f"{self._expected_model.hex()}; flash it first"
+                f"{self.where} holds model {got.model_name!r} ({got.model_id}), not {self._expected}; "
+                "flash it first"
             )
-        if self._expected_image is not None and got.image_id != self._expected_image:
+        if self._image is not None and got.image_id != self._image:
             raise WrongBoardError(
-                f"{self.where} runs image {got.image_id.hex()}, not {self._expected_image.hex()}; "
-                "flash it again"
+                f"{self.where} runs image {got.image_id}, not {self._image}; flash it again"
             )
-        self._model_id = got.model_id
+        self._model_id = reply.model_id
         self.greeting = got
         return got
 
@@ -202,14 +204,14 @@ class Link:
         for at in range(0, len(data), PAYLOAD_MAX):
             self._ask(Kind.WRITE, index=index, offset=at, payload=data[at : at + PAYLOAD_MAX])
 
-    def run(self, hash_layers: bool = False) -> int:
-        """Run once; the model's eb_status (0 when all is well)."""
+    def run(self, hash_layers: bool = False) -> None:
+        """Run once; UsageError when the model refuses its inputs."""
         reply = self._ask(Kind.RUN, arg=int(hash_layers), timeout=max(self.timeout, self.run_timeout))
-        return int.from_bytes(reply.arg.to_bytes(4, "little"), "little", signed=True)
+        self._check(reply, "run")
 
-    def read_output(self, index: int) -> bytes:
-        """A whole output."""
-        total = self._ask(Kind.READ, index=index).arg
+    def read_output(self, index: int, size: int | None = None) -> bytes:
+        """A whole output; `size` bytes, when that is known, saves asking for it."""
+        total = self._ask(Kind.READ, index=index).arg if size is None else size
         out = bytearray()
         while len(out) < total:
             want = min(PAYLOAD_MAX, total - len(out))
@@ -219,26 +221,30 @@ class Link:
             out += part
         return bytes(out)
 
-    def hashes(self) -> list[int]:
-        """CRC-32 of every layer's output in the last run, which must have been asked to hash."""
+    def hashes(self, count: int | None = None) -> list[int]:
+        """CRC-32 of every layer's output in the last run, which must have been asked to hash.
+
+        count: how many layers there should be; LinkError when the device has another number.
+        """
         out: list[int] = []
         while True:
             reply = self._ask(Kind.HASHES, offset=len(out))
-            out += struct.unpack(f"<{len(reply.payload) // 4}I", reply.payload[: len(reply.payload) // 4 * 4])
+            if count is not None and reply.arg != count:
+                raise LinkError(f"{self.where} has {reply.arg} layers, not {count}; flash it again")
+            size = len(reply.payload) // 4 * 4
+            out += struct.unpack(f"<{size // 4}I", reply.payload[:size])
             if len(out) >= reply.arg:
                 return out
-            if not reply.payload:
+            if not size:
                 raise LinkError(f"{self.where}: layer hashes stop at {len(out)} of {reply.arg}")
 
-    def segment_crc(self, index: int) -> tuple[int, int]:
-        """(layer, CRC-32) of a segment of the weights, computed by the device from its own memory."""
-        reply = self._ask(Kind.SEGMENT, index=index, timeout=max(self.timeout, self.run_timeout))
-        return reply.offset, reply.arg
+    def segment_crc(self, index: int) -> int:
+        """CRC-32 of a segment of the weights, computed by the device from its own memory."""
+        return self._ask(Kind.SEGMENT, index=index, timeout=max(self.timeout, self.run_timeout)).arg
 
-    def reset(self) -> int:
-        """Set the model's state back to the start; its eb_status."""
-        arg = self._ask(Kind.RESET).arg
-        return arg - (1 << 32) if arg >> 31 else arg
+    def reset(self) -> None:
+        """Set the model's state back to the start."""
+        self._check(self._ask(Kind.RESET), "reset")
 
     def cycles(self) -> list[int]:
         """Cycles a layer as the device counted them; empty when it has no counter."""
@@ -255,6 +261,14 @@ class Link:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check(self, reply: Frame, what: str) -> None:
+        """Raise what an eb_status (runtime_c/include/edgebit/eb_status.h) other than EB_OK means."""
+        status = reply.arg - (1 << 32) if reply.arg >> 31 else reply.arg
+        if status == STATUS_NOT_FINITE:
+            raise UsageError(f"{self.where}: an input holds NaN or infinity, which the model refuses")
+        if status != 0:
+            raise LinkError(f"{self.where}: the model failed to {what}: status {status} (see eb_status.h)")
 
     # Frames
 

@@ -40,7 +40,7 @@ class Built(Protocol):
 
 @dataclass
 class Device:
-    """An open device. counter is there when its costs can be counted, and off until enabled.
+    """An open device. counter is there when its costs can be counted, and counts only while enabled.
 
     emulator: "unicorn" or "qemu"; None for hardware and for the host itself.
     """
@@ -51,7 +51,8 @@ class Device:
     emulator: str | None
 
     @property
-    def where(self) -> str:
+    def title(self) -> str:
+        """What the device is, for messages."""
         return self.link.where
 
     def close(self) -> None:
@@ -77,19 +78,19 @@ def open_device(
     *,
     emulate: str | None = None,
     port: str | None = None,
-    model_id: str | bytes | None = None,
+    count: bool = False,
+    model_id: str | None = None,
     check_image: bool = True,
     hang_seconds: float = 600.0,
 ) -> Device:
     """Open the device and make a link to it; nothing is said yet (Link.hello checks who is there).
 
     emulate: an emulator's name, "" or "auto" for the board's default, None for the board itself. port: a serial
-    port or URL, None to find the board by its USB ids. model_id: the certificate (hex or bytes) the device is
-    expected to hold. check_image: it must run exactly this build.
+    port or URL, None to find the board by its USB ids. count: turn the counter on where there is one (slower).
+    model_id: the certificate, in hex, that Link.hello insists on. check_image: it also insists on this build.
     """
-    expected = bytes.fromhex(model_id) if isinstance(model_id, str) else model_id
-    image_id = bytes.fromhex(build.image_id) if check_image else None
-    link = functools.partial(Link, model_id=expected, image_id=image_id, board=board.name)
+    image_id = build.image_id if check_image else None
+    link = functools.partial(Link, model_id=model_id, image_id=image_id, board=board.name)
     if emulate is not None and port is not None:
         raise UsageError("--port names a real board and --emulate replaces it: give one of them")
     if board.core.family == "host":
@@ -99,6 +100,8 @@ def open_device(
     if emulate is not None:
         name = _choose(board, emulate)
         transport, counter = _emulated(board, build, name, hang_seconds)
+        if counter is not None:
+            counter.enable(count)
         return Device(board, link(transport), counter, name)
     if board.uart is None:
         if _is_this_machine(board):

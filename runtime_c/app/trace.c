@@ -23,11 +23,12 @@ uint32_t eb_trace_crc(uint32_t layer) {
     return layer < sizeof crcs / sizeof crcs[0] ? crcs[layer] : 0;
 }
 
-// The mark comes first, so that hashing is never counted as part of a layer.
+// A layer with several outputs calls once for each; their bytes run on into one CRC. The mark comes first, so
+// that hashing is never counted as part of a layer.
 void eb_trace(uint32_t layer, const void *data, uint32_t bytes) {
     eb_mark(layer);
     if (hashing && layer < sizeof crcs / sizeof crcs[0]) {
-        crcs[layer] = eb_crc32(0, data, bytes);
+        crcs[layer] = eb_crc32(crcs[layer], data, bytes);
         eb_mark(EB_MARK_RESUME);
     }
 }
