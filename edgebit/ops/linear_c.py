@@ -162,15 +162,16 @@ def _function(name: str, header: str, driver: str, packed: Packed, epilogue: _Ep
     else:
         inputs = f"const {x} *x, {acc} *acc, int32_t rows, int32_t cols, void *scratch"
         passed = "x, acc, rows, cols, scratch"
+    gap = ",\n        "
     return (
         f'#include "{header}/{header}.h"\n'
         f'#include "{family}/{family}.h"\n\n'
         f"EB_{family.upper()}_DECL(eb_{packed.stem});\n\n"
-        f"EB_INLINE void {name}_product(const void *w, {inputs}) {{\n"
+        f"EB_INLINE void {name}_product(\n        const void *w, {inputs}) {{\n"
         f"    eb_{packed.stem}(w, {passed});\n"
         f"}}\n\n"
-        f"static void {name}({', '.join(parameters)}) {{\n"
-        f"    const eb_epilogue e = {{{', '.join(members)}}};\n"
+        f"static void {name}(\n        {gap.join(parameters)}) {{\n"
+        f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
         f"    eb_{driver}_{numbers}(p, x, w, {name}_product, &e, y, scratch);\n"
         f"}}\n"
     )

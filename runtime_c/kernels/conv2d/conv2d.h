@@ -42,6 +42,23 @@ typedef void eb_taps_s8(const void *w, const int8_t *const *tap, int32_t *acc, i
 typedef void eb_taps_f32(const void *w, const float *const *tap, float *acc, int32_t taps, int32_t channels,
                          int32_t multiplier);
 
+// Copies one kernel row of a window: kw whole pixels that lie side by side in the input, clipped to it.
+EB_INLINE void eb_conv2d_gather_row(const eb_conv2d_params *p, const int8_t *row, int32_t ix, int32_t pixel,
+                                    int8_t *to) {
+    int32_t lead = eb_clamp_s32(-ix, 0, p->kw);
+    int32_t inside = eb_clamp_s32(p->w - ix - lead, 0, p->kw - lead);
+    int32_t tail = p->kw - lead - inside;
+    if (lead > 0) {
+        memset(to, (unsigned char)p->padding, (size_t)(lead * pixel));
+    }
+    if (inside > 0) {
+        memcpy(to + lead * pixel, row + (ix + lead) * pixel, (size_t)(inside * pixel));
+    }
+    if (tail > 0) {
+        memset(to + (lead + inside) * pixel, (unsigned char)p->padding, (size_t)(tail * pixel));
+    }
+}
+
 // Copies the window whose top left corner is (iy, ix), channels first..first + count, to `to` in the order
 // kernel row, kernel column, channel. `bytes` is the size of an element, a literal.
 EB_INLINE void eb_conv2d_gather(const eb_conv2d_params *p, const int8_t *image, int32_t iy, int32_t ix,
@@ -49,11 +66,21 @@ EB_INLINE void eb_conv2d_gather(const eb_conv2d_params *p, const int8_t *image, 
     int32_t run = count * bytes;
     int32_t pixel = p->c * bytes;
     for (int32_t ky = 0; ky < p->kh; ky++, iy += p->dilation_h) {
-        int32_t inside_y = iy >= 0 && iy < p->h;
+        if (iy < 0 || iy >= p->h) {
+            memset(to, (unsigned char)p->padding, (size_t)(p->kw * run));
+            to += p->kw * run;
+            continue;
+        }
+        const int8_t *row = image + iy * p->w * pixel;
+        if (run == pixel && p->dilation_w == 1) {
+            eb_conv2d_gather_row(p, row, ix, pixel, to);
+            to += p->kw * run;
+            continue;
+        }
         int32_t x = ix;
         for (int32_t kx = 0; kx < p->kw; kx++, x += p->dilation_w) {
-            if (inside_y && x >= 0 && x < p->w) {
-                memcpy(to, image + (iy * p->w + x) * pixel + first * bytes, (size_t)run);
+            if (x >= 0 && x < p->w) {
+                memcpy(to, row + x * pixel + first * bytes, (size_t)run);
             } else {
                 memset(to, (unsigned char)p->padding, (size_t)run);
             }
