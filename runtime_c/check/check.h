@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel tester: runs every registered kernel variant on random and adversarial inputs, compares it byte
+// for byte with the family's reference variant, and looks for writes outside its buffers.
+//
+// Freestanding: a port supplies the three functions at the end. Link it with every kernel file of a build,
+// all compiled with -DEB_CHECK; EB_KERNEL lines register themselves in the section "eb_kernels".
+//
+// Arguments: [--list] [--bench] [--seed N] [name of a variant or a family]...
+// Exit status: 0 all variants agree, 1 a variant differs or wrote outside, 2 nothing was tested or bad usage.
+#ifndef EDGEBIT_CHECK_H
+#define EDGEBIT_CHECK_H
+
+#include "edgebit/eb_types.h"
+
+#ifndef EB_CHECK
+#error "compile the tester and the kernels with -DEB_CHECK"
+#endif
+
+// The widest matrix tried; buffers are static, so small boards may lower it (at least 528).
+#ifndef EB_CHECK_MAX_COLS
+#define EB_CHECK_MAX_COLS 2048
+#endif
+enum {
+    EB_CHECK_MAX_ROWS = 48,                                         // after rounding up
+    EB_CHECK_MAX_WEIGHTS = 16 * EB_CHECK_MAX_COLS,                  // rows and columns rounded up to 16
+    EB_CHECK_PACKED = EB_CHECK_MAX_WEIGHTS / 4 + EB_CHECK_MAX_COLS, // of any layout, headers included
+    EB_CHECK_SCRATCH = 8192 + EB_CHECK_MAX_COLS,
+    EB_CHECK_GUARD = 64,
+};
+
+// One packed layout of trits, as edgebit/layouts defines it.
+typedef struct {
+    const char *name;
+    int32_t row_multiple;
+    int32_t max_cols;
+    // Packs (rows, cols) row-major trits; returns the number of bytes written.
+    uint32_t (*pack)(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out);
+    uint32_t (*scratch)(int32_t rows, int32_t cols);
+} eb_check_layout;
+
+// The layout of that name, or null.
+const eb_check_layout *eb_check_find_layout(const char *name);
+
+// Random numbers (xorshift32) that are the same everywhere.
+uint32_t eb_check_random(uint32_t *state);
+uint32_t eb_check_below(uint32_t *state, uint32_t n); // 0..n-1, n <= 65536
+
+int eb_check_equal(const char *a, const char *b);
+void eb_check_print_u32(uint32_t value);
+void eb_check_print_s32(int32_t value);
+
+// A buffer with guard bytes on both sides. `data` lies EB_CHECK_GUARD bytes into `block`.
+typedef struct {
+    uint8_t *data;
+    uint32_t bytes;
+} eb_check_buffer;
+
+// A buffer of `bytes` in block, starting `offset` bytes after its natural place; writes the guards.
+eb_check_buffer eb_check_guard(uint8_t *block, uint32_t offset, uint32_t bytes);
+int eb_check_intact(const eb_check_buffer *b);
+uint32_t eb_check_hash(const uint8_t *data, uint32_t bytes);
+
+typedef struct {
+    uint32_t cases;
+    uint32_t failed;
+} eb_check_result;
+
+// Test or time one variant of a family against its reference.
+typedef struct {
+    const char *family;
+    eb_check_result (*test)(const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
+                            uint32_t seed);
+    void (*bench)(const eb_kernel_descriptor *kernel, uint32_t seed);
+} eb_check_family;
+
+extern const eb_check_family eb_check_tmatvec_s8;
+
+int eb_check_main(int argc, const char *const *argv);
+
+// Supplied by the port.
+void eb_check_write(const char *text);
+// A counter of time or work in units of eb_check_tick_unit, or 0 always when there is none.
+uint64_t eb_check_ticks(void);
+extern const char *const eb_check_tick_unit;
+
+#endif

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packed layouts of trits, written a second time, so that the tester runs where there is no Python. The
+// tests compare them with edgebit/layouts.
+#include "check.h"
+
+static int32_t trit_at(const int8_t *trits, int32_t rows, int32_t cols, int32_t r, int32_t k) {
+    return r < rows && k < cols ? trits[r * cols + k] : 0;
+}
+
+static uint32_t no_scratch(int32_t rows, int32_t cols) {
+    (void)rows;
+    (void)cols;
+    return 0;
+}
+
+static uint32_t pack_t2(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t k = 0; k < cols; k += 4) {
+            uint32_t byte = 0;
+            for (int32_t j = 0; j < 4; j++) {
+                byte |= (uint32_t)(trit_at(trits, rows, cols, r, k + j) + 1) << (2 * j);
+            }
+            *p++ = (uint8_t)byte;
+        }
+    }
+    return (uint32_t)(p - out);
+}
+
+static uint32_t pack_lut4(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    for (int32_t r = 0; r < rows; r += 8) {
+        for (int32_t k = 0; k < cols; k += 4) {
+            for (int32_t i = r; i < r + 8; i++) {
+                int32_t d[4]; // trit + 1
+                for (int32_t j = 0; j < 4; j++) {
+                    d[j] = trit_at(trits, rows, cols, i, k + j) + 1;
+                }
+                int32_t place = d[3] < 2   ? 2 * (9 * d[0] + 3 * d[1] + d[2]) + d[3]
+                                : d[2] < 2 ? 54 + 2 * (3 * d[0] + d[1]) + d[2]
+                                : d[1] < 2 ? 72 + 2 * d[0] + d[1]
+                                           : 78 + d[0];
+                *p++ = (uint8_t)(2 * place);
+            }
+        }
+    }
+    return (uint32_t)(p - out);
+}
+
+static uint32_t scratch_lut4(int32_t rows, int32_t cols) {
+    (void)rows;
+    uint32_t groups = ((uint32_t)cols + 3) / 4;
+    return (164 * (groups < 32 ? groups : 32) + 7) & ~7u;
+}
+
+// Header of one row block: byte 0 in words, then the lengths of the blocks of columns in steps of 16.
+static uint8_t *pack_smlad2_header(const int8_t *trits, int32_t rows, int32_t cols, int32_t r, uint8_t *p) {
+    uint8_t *header = p++;
+    int32_t total[8] = {0};
+    uint8_t length = 0;
+    for (int32_t k = 0; k < cols; k += 16) {
+        int32_t count[8] = {0};
+        int fits = length < 255;
+        for (int32_t i = 0; i < 8; i++) {
+            for (int32_t j = k; j < k + 16; j++) {
+                count[i] += trit_at(trits, rows, cols, r + i, j) != 0;
+            }
+            fits = fits && total[i] + count[i] <= (i < 4 ? 63 : 1023);
+        }
+        if (!fits) {
+            *p++ = length;
+            length = 0;
+        }
+        for (int32_t i = 0; i < 8; i++) {
+            total[i] = fits ? total[i] + count[i] : count[i];
+        }
+        length++;
+    }
+    *p++ = length;
+    *p++ = 0;
+    while ((p - header) & 3) {
+        *p++ = 0;
+    }
+    header[0] = (uint8_t)((p - header) / 4);
+    return p;
+}
+
+static uint32_t pack_smlad2(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    int32_t width = (cols + 15) & ~15;
+    for (int32_t r = 0; r < rows; r += 8) {
+        p = pack_smlad2_header(trits, rows, cols, r, p);
+        for (int32_t k = 0; k < width; k += 4) {
+            for (int32_t odd = 0; odd < 2; odd++) {
+                uint32_t word = 0;
+                for (uint32_t i = 0; i < 4; i++) {
+                    uint32_t field = 0;
+                    for (int32_t lane = 0; lane < 2; lane++) {
+                        int32_t at = k + odd + 2 * lane;
+                        int32_t low = trit_at(trits, rows, cols, r + (int32_t)i, at) + 1;
+                        int32_t high = trit_at(trits, rows, cols, r + (int32_t)i + 4, at) & 3;
+                        field |= (uint32_t)(low | high << 14) << (16 * lane);
+                    }
+                    word |= i == 0 ? field : field << (4 * i) | field >> (32 - 4 * i);
+                }
+                for (int32_t b = 0; b < 4; b++) {
+                    *p++ = (uint8_t)(word >> (8 * b));
+                }
+            }
+        }
+    }
+    return (uint32_t)(p - out);
+}
+
+static uint32_t scratch_smlad2(int32_t rows, int32_t cols) {
+    (void)rows;
+    return (4 * (((uint32_t)cols + 15) / 16 + 1) + 7) & ~7u;
+}
+
+static uint32_t pack_e2(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    int32_t width = (cols + 15) & ~15;
+    for (int32_t r = 0; r < rows; r += 16) {
+        for (int32_t k = 0; k < width; k += 4) {
+            for (int32_t b = 0; b < 16; b++) {
+                uint32_t byte = 0;
+                for (int32_t f = 0; f < 4; f++) {
+                    int32_t t = trit_at(trits, rows, cols, r + 4 * f + b / 4, k + (b & 3));
+                    byte |= (uint32_t)((f < 3 ? t + 1 : t) & 3) << (2 * f);
+                }
+                *p++ = (uint8_t)byte;
+            }
+        }
+    }
+    return (uint32_t)(p - out);
+}
+
+static const eb_check_layout layouts[] = {
+    {"t2", 1, INT32_MAX, pack_t2, no_scratch},
+    {"lut4", 8, 65536, pack_lut4, scratch_lut4},
+    {"smlad2", 8, 32768, pack_smlad2, scratch_smlad2},
+    {"e2", 16, 131072, pack_e2, no_scratch},
+};
+
+const eb_check_layout *eb_check_find_layout(const char *name) {
+    for (uint32_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        if (eb_check_equal(layouts[i].name, name)) {
+            return &layouts[i];
+        }
+    }
+    return NULL;
+}

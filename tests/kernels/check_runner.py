@@ -1,0 +1,244 @@
+"""Builds kernels and the kernel tester for a core, and runs them here: natively or in Unicorn.
+
+    elf = build("cortex-m4f", sources, out)          link an image (zig; no C library)
+    m = Machine("cortex-m4f", elf)                   load it into an emulated core
+    m.call("eb_tmatvec_s8__armv7em", w, x, acc, ...) call a function in it
+    report = run_tester("cortex-m4f", out)           build and run runtime_c/check
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_ARCH_ARM64,
+    UC_HOOK_INTR,
+    UC_MODE_ARM,
+    UC_MODE_THUMB,
+    Uc,
+    arm64_const,
+    arm_const,
+)
+
+from edgebit.core import load_core
+from edgebit.resources import cache_dir, data_dir
+
+RUNTIME = data_dir("runtime_c")
+CHECK = RUNTIME / "check"
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
+_KERNEL_LINE = re.compile(r"^EB_KERNEL\((\w+), (\w+), (\w+)\);", re.M)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel file, as its EB_KERNEL line describes it."""
+
+    path: Path
+    family: str
+    variant: str
+    layout: str
+
+    @property
+    def symbol(self) -> str:
+        return f"eb_{self.family}__{self.variant}"
+
+
+def kernels(core: str, family: str, root: Path = RUNTIME / "kernels") -> list[Kernel]:
+    """The variants of a family that a core can run, best first."""
+    isa = load_core(core).isa
+    found: list[Kernel] = []
+    for path in sorted((root / family).glob("*.c")):
+        match = _KERNEL_LINE.search(path.read_text())
+        assert match is not None, f"{path} has no EB_KERNEL line"
+        kernel = Kernel(path, *match.groups())
+        if kernel.variant in isa:
+            found.append(kernel)
+    return sorted(found, key=lambda k: isa.index(k.variant))
+
+
+def build(
+    core: str,
+    sources: Iterable[Path],
+    elf: Path,
+    entry: str = "Reset",
+    flags: Sequence[str] = (),
+    kernel_root: Path = RUNTIME / "kernels",
+) -> Path:
+    """Compile and link with zig, without a C library (natively: with the machine's)."""
+    spec = load_core(core)
+    command = [sys.executable, "-m", "ziglang", "cc", "-O2", *WARNINGS, "-fno-sanitize=undefined"]
+    command += ["-Wl,--no-gc-sections"]  # kernels are found through their section only
+    if spec.family != "host":
+        command += ["-target", spec.zig["target"], f"-mcpu={spec.zig['mcpu']}", *spec.zig["flags"]]
+        command += ["-ffreestanding", "-nostdlib", "-static", "-fno-unroll-loops", f"-Wl,-e,{entry}"]
+        command += ["-Wl,--build-id=none"]
+    if spec.is_cortex_m:
+        command += ["-T", str(CHECK / "cortex_m.ld")]
+    command += ["-I", str(RUNTIME / "include"), "-I", str(kernel_root), "-I", str(CHECK), *flags]
+    command += ["-o", str(elf), *map(str, sources)]
+    env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache_dir() / "zig")}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
+    return elf
+
+
+class Machine:
+    """An emulated core with an image in memory. Memory outside the image and the heap is not mapped."""
+
+    HEAP = 0x4000_0000
+    HEAP_BYTES = 64 << 20
+    RETURN = 0x3FFF_0000
+
+    def __init__(self, core: str, elf: Path) -> None:
+        self.spec = load_core(core)
+        self.a64 = not self.spec.is_cortex_m
+        consts = arm64_const if self.a64 else arm_const
+        prefix = "UC_CPU_ARM64_" if self.a64 else "UC_CPU_ARM_"
+        self.uc = Uc(UC_ARCH_ARM64, UC_MODE_ARM) if self.a64 else Uc(UC_ARCH_ARM, UC_MODE_THUMB)
+        self.uc.ctl_set_cpu_model(getattr(consts, f"{prefix}{self.spec.unicorn_model}"))
+        self.uc.mem_map(0, 32 << 20)
+        self.uc.mem_map(0x2000_0000, 16 << 20)  # RAM of the Cortex-M image; the stack of both
+        self.uc.mem_map(self.HEAP, self.HEAP_BYTES)
+        self.uc.mem_map(self.RETURN, 0x1000)
+        self.stack = 0x20F0_0000
+        self.top = self.HEAP
+        self.output = bytearray()
+        self.exit: int | None = None
+        self.symbols: dict[str, int] = {}
+        with elf.open("rb") as f:
+            image = ELFFile(f)
+            for segment in image.iter_segments():
+                if segment["p_type"] == "PT_LOAD":
+                    self.uc.mem_write(segment["p_vaddr"], segment.data())
+            for section in image.iter_sections():
+                if isinstance(section, SymbolTableSection):
+                    self.symbols.update({s.name: s["st_value"] for s in section.iter_symbols()})
+            self.entry = int(image["e_entry"])
+        if self.a64:
+            self.uc.reg_write(arm64_const.UC_ARM64_REG_CPACR_EL1, 3 << 20)
+        else:
+            self.uc.mem_map(0xE000_E000, 0x1000)  # the system control space, as plain memory
+        self.uc.hook_add(UC_HOOK_INTR, self._system_call)
+
+    def reset(self) -> None:
+        """Forget everything placed."""
+        self.top = self.HEAP
+
+    def place(self, data: bytes, before: bytes = b"", after: bytes = b"") -> int:
+        """Write data at a multiple of 16 with guards around it; returns its address."""
+        at = -(-(self.top + len(before)) // 16) * 16
+        self.uc.mem_write(at - len(before), before + data + after)
+        self.top = at + len(data) + len(after)
+        return at
+
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self.uc.mem_read(address, size))
+
+    def call(self, symbol: str, *args: int) -> None:
+        """Call a C function with integer and pointer arguments; it must return and keep saved registers."""
+        if self.a64:
+            saved = list(range(arm64_const.UC_ARM64_REG_X19, arm64_const.UC_ARM64_REG_X28 + 1))
+            registers = [arm64_const.UC_ARM64_REG_X0 + i for i in range(8)]
+            sp, lr, bits = arm64_const.UC_ARM64_REG_SP, arm64_const.UC_ARM64_REG_LR, 64
+            target, back, in_registers = self.symbols[symbol], self.RETURN, 8
+        else:
+            saved = list(range(arm_const.UC_ARM_REG_R4, arm_const.UC_ARM_REG_R11 + 1))
+            registers = [arm_const.UC_ARM_REG_R0 + i for i in range(4)]
+            sp, lr, bits = arm_const.UC_ARM_REG_SP, arm_const.UC_ARM_REG_LR, 32
+            target, back, in_registers = self.symbols[symbol] | 1, self.RETURN | 1, 4
+        for i, register in enumerate(saved):
+            self.uc.reg_write(register, 0x5EED_0000 + i)
+        spilled = [a & (1 << bits) - 1 for a in args[in_registers:]]
+        top = self.stack - 16 * -(-len(spilled) * bits // 8 // 16)
+        self.uc.mem_write(top, struct.pack(f"<{len(spilled)}{'Q' if self.a64 else 'I'}", *spilled))
+        for register, value in zip(registers, args, strict=False):
+            self.uc.reg_write(register, value)
+        self.uc.reg_write(sp, top)
+        self.uc.reg_write(lr, back)
+        self.uc.emu_start(target, self.RETURN)
+        assert self.uc.reg_read(sp) == top, f"{symbol} moved the stack pointer"
+        kept = [self.uc.reg_read(register) for register in saved]
+        assert kept == [0x5EED_0000 + i for i in range(len(saved))], f"{symbol} lost a saved register"
+
+    def run(self) -> tuple[int, str]:
+        """Run from the entry point until the program exits; returns exit status and output."""
+        self.uc.reg_write(arm64_const.UC_ARM64_REG_SP if self.a64 else arm_const.UC_ARM_REG_SP, self.stack)
+        self.uc.emu_start(self.entry if self.a64 else self.entry | 1, self.RETURN)
+        assert self.exit is not None, f"stopped without an exit:\n{self.output.decode()}"
+        return self.exit, self.output.decode()
+
+    def _system_call(self, uc: Uc, number: int, _: Any) -> None:
+        """Linux write and exit on AArch64; semihosting write and exit on Cortex-M."""
+        if self.a64:
+            call = uc.reg_read(arm64_const.UC_ARM64_REG_X8)
+            a = [uc.reg_read(arm64_const.UC_ARM64_REG_X0 + i) for i in range(3)]
+            if number == 2 and call == 64:
+                self.output += uc.mem_read(a[1], a[2])
+                uc.reg_write(arm64_const.UC_ARM64_REG_X0, a[2])
+                return
+            self.exit = a[0] & 0xFF if number == 2 and call == 93 else 99
+        else:
+            pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
+            op = uc.reg_read(arm_const.UC_ARM_REG_R0)
+            argument = uc.reg_read(arm_const.UC_ARM_REG_R1)
+            is_call = number == 7 and bytes(uc.mem_read(pc, 2)) == b"\xab\xbe"
+            if is_call and op == 4:
+                while (c := uc.mem_read(argument, 1)[0]) != 0:
+                    self.output.append(c)
+                    argument += 1
+                uc.reg_write(arm_const.UC_ARM_REG_PC, (pc + 2) | 1)
+                return
+            reason, status = struct.unpack("<II", uc.mem_read(argument, 8)) if is_call and op == 0x20 else (0, 99)
+            self.exit = status if reason == 0x20026 else 99
+        uc.emu_stop()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the kernel tester printed: cases and failures per variant, and its exit status."""
+
+    exit: int
+    text: str
+
+    @property
+    def variants(self) -> dict[str, tuple[int, int]]:
+        """(cases, failures) by kernel symbol without the eb_ prefix."""
+        rows = re.findall(r"^(\w+__\w+) +(?:ok|FAIL) +(\d+) cases +(\d+) failed", self.text, re.M)
+        return {name: (int(cases), int(failed)) for name, cases, failed in rows}
+
+
+def run_tester(
+    core: str,
+    out: Path,
+    args: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    kernel_root: Path = RUNTIME / "kernels",
+    prepare: Callable[[Machine], None] | None = None,
+) -> Report:
+    """Build runtime_c/check with every variant the core can run, and run it (natively for "host")."""
+    spec = load_core(core)
+    port = "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
+    sources = [k.path for k in kernels(core, "tmatvec_s8", kernel_root)]
+    sources += [p for p in sorted(CHECK.glob("*.c")) if not p.name.startswith("port_")]
+    sources.append(CHECK / f"port_{port}.c")
+    quoted = ", ".join(f'"{a}"' for a in args)
+    defines = ["-DEB_CHECK", *([f"-DEB_CHECK_ARGS={quoted}"] if quoted and port != "host" else [])]
+    elf = build(core, sources, out / f"check-{core}.elf", "eb_start", [*defines, *flags], kernel_root)
+    if port == "host":
+        done = subprocess.run([str(elf), *args], capture_output=True, text=True)
+        return Report(done.returncode, done.stdout)
+    machine = Machine(core, elf)
+    if prepare is not None:
+        prepare(machine)
+    return Report(*machine.run())
