@@ -25,6 +25,7 @@ def fuse_lut(graph: Graph) -> Graph:
     g = clone(graph)
     for q in [n for n in g.nodes if n.op == "quantize"]:
         _fuse(g, q)
+    g.prune()  # dead dequantize nodes no longer count as readers
     for n in [n for n in g.nodes if n.op == "lut"]:
         index = Index(g)
         before = index.producer(n.inputs[0], "lut")
