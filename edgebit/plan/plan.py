@@ -9,6 +9,7 @@ from edgebit.core import Core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
+from edgebit.plan.account import code_bound, const_bound, load_bounds
 from edgebit.plan.arena import ArenaPlan, Block, Reuse, plan_arena
 from edgebit.plan.kernels import Candidate, Optimize, candidates, choose
 
@@ -173,11 +174,16 @@ def make_plan(
     """Decide everything about running a canonical graph on a core.
 
     flash_budget limits the bytes of all layers' constants; by default it is what the board's flash leaves
-    beside the code (see edgebit/plan/account.py, which also judges the result). Deterministic.
+    beside the code. Whether the result fits is for `edgebit.plan.account.fit` to say. Deterministic.
     """
     graph.check()
     found = [candidates(node, graph, core) for node in graph.nodes]
     picked = choose(found, optimize, flash_budget)
+    if flash_budget is None and board is not None and board.flash_bytes:
+        bounds = load_bounds(core)
+        lowered = [best.lowered for best, _ in picked]
+        rest = code_bound(bounds, lowered) + const_bound(bounds, lowered)
+        picked = choose(found, optimize, board.flash_bytes - rest)
     layers = [
         _layer(i, node, graph, best, second)
         for i, (node, (best, second)) in enumerate(zip(graph.nodes, picked, strict=True))

@@ -1,0 +1,273 @@
+"""The account of flash and RAM: what a plan takes of each memory of a board, before anything is compiled.
+
+Weights, state and arena are exact. Code, stack, other constants and the program's own data are upper bounds
+from tables that tests/tools/measure_bounds.py measured on real builds: runtime_c/cores/bounds/<core>.toml,
+one section a toolchain. Kernels and library helpers are in the table by function; a function it does not
+know is taken to be as large as the largest of its kind.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgebit.core import Core
+from edgebit.errors import FitError
+from edgebit.ops.base import Lowered
+from edgebit.resources import data_dir
+
+if TYPE_CHECKING:
+    from edgebit.plan.plan import Plan
+
+FLASH, RAM = "FLASH", "RAM"
+Kind = Literal["exact", "upper bound"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Measured bytes for one core and toolchain.
+
+    code, const, data, stack: the program around the model (start-up, port, link, application) on the board
+    where it is largest. layer_*: what each layer adds to the model's own functions and tables. functions:
+    code of each kernel file and generated driver function, by name. helpers: code of each library function.
+    needs: the library functions that a kernel or driver pulls in. stacks: stack below the model's run
+    function for each kernel and driver, callees included.
+    """
+
+    code: int
+    const: int
+    data: int
+    stack: int
+    layer_code: int
+    layer_const: int
+    layer_data: int
+    functions: Mapping[str, int] = field(default_factory=dict)
+    helpers: Mapping[str, int] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stacks: Mapping[str, int] = field(default_factory=dict)
+    measured: bool = True
+
+
+UNMEASURED = Bounds(
+    code=12288,
+    const=2048,
+    data=4096,
+    stack=1024,
+    layer_code=96,
+    layer_const=96,
+    layer_data=4,
+    functions={"": 2048},
+    helpers={"": 4096},
+    stacks={"": 512},
+    measured=False,
+)
+"""For a core or toolchain nobody has measured: generous guesses, still shown as upper bounds."""
+
+
+def load_bounds(core: Core, toolchain: str = "zig") -> Bounds:
+    """The measured table of a core and toolchain, UNMEASURED when there is none."""
+    return _read_bounds(core.name, toolchain)
+
+
+@cache
+def _read_bounds(core: str, toolchain: str) -> Bounds:
+    path = data_dir("runtime_c") / "cores" / "bounds" / f"{core}.toml"
+    if not path.is_file():
+        return UNMEASURED
+    d = tomllib.loads(path.read_text()).get(toolchain)
+    if d is None:
+        return UNMEASURED
+    program, layer = d["program"], d["layer"]
+    return Bounds(
+        code=program["code"],
+        const=program["const"],
+        data=program["data"],
+        stack=program["stack"],
+        layer_code=layer["code"],
+        layer_const=layer["const"],
+        layer_data=layer["data"],
+        functions=d.get("functions", {}),
+        helpers=d.get("helpers", {}),
+        needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
+        stacks=d.get("stacks", {}),
+    )
+
+
+def _lookup(table: Mapping[str, int], name: str) -> int:
+    """The entry of a function; else the largest of its kind (same name up to the first "__" or "_")."""
+    if name in table:
+        return table[name]
+    if "" in table:
+        return table[""]
+    stem = name.split("__")[0].rsplit("_", 1)[0]
+    while stem not in ("", "eb"):
+        alike = [v for k, v in table.items() if k.startswith(stem)]
+        if alike:
+            return max(alike)
+        stem = stem.rsplit("_", 1)[0] if "_" in stem else ""
+    return max(table.values(), default=0)
+
+
+def functions_of(layers: Iterable[Lowered]) -> tuple[str, ...]:
+    """The names of kernels and generated driver functions that layers need, each once, sorted."""
+    names: set[str] = set()
+    for low in layers:
+        if low.alias:
+            continue
+        names.update(f"eb_{stem}" for stem in low.kernels)
+        names.add(low.function)
+    return tuple(sorted(names))
+
+
+def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
+    """Code of the program with these layers, at most."""
+    names = functions_of(layers)
+    helpers = {h for n in names for h in bounds.needs.get(n, ())}
+    if not bounds.measured:
+        helpers.add("")
+    calls = sum(not low.alias for low in layers)
+    return (
+        bounds.code
+        + bounds.layer_code * calls
+        + sum(_lookup(bounds.functions, n) for n in names)
+        + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
+    )
+
+
+def stack_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
+    """Stack of the program with these layers, at most; exception frame included."""
+    return bounds.stack + max((_lookup(bounds.stacks, n) for n in functions_of(layers)), default=0)
+
+
+def const_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
+    """Constants beside the weights, at most: parameters, tables, and up to 15 bytes before each array."""
+    arrays = sum(len(low.consts) for low in layers)
+    return bounds.const + bounds.layer_const * len(layers) + 15 * arrays
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """One item in one memory ("FLASH" or "RAM")."""
+
+    memory: str
+    item: str
+    bytes: int
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class FitTable:
+    """The account. totals: bytes of each memory the board states; empty for a bare core or a Linux machine.
+
+    largest names the greatest consumers in each memory, greatest first, as (what, bytes).
+    """
+
+    title: str
+    rows: tuple[FitRow, ...]
+    totals: Mapping[str, int]
+    largest: Mapping[str, tuple[tuple[str, int], ...]]
+    measured: bool
+
+    def used(self, memory: str) -> int:
+        """Bytes taken of a memory, at most."""
+        return sum(r.bytes for r in self.rows if r.memory == memory)
+
+    def free(self) -> dict[str, int]:
+        """Bytes left in each memory; negative when the plan does not fit."""
+        return {m: total - self.used(m) for m, total in self.totals.items()}
+
+    @property
+    def fits(self) -> bool:
+        return all(left >= 0 for left in self.free().values())
+
+    def text(self) -> str:
+        """The account as plain text, one item a line."""
+        lines = [f"fit: {self.title}"]
+        width = max(len(r.item) for r in self.rows)
+        free = self.free()
+        for m in dict.fromkeys(r.memory for r in self.rows):
+            for r in self.rows:
+                if r.memory == m:
+                    mark = "" if r.kind == "exact" else "  at most"
+                    lines.append(f"  {m:<5} {r.item:<{width}} {r.bytes:>10,} B{mark}")
+            if m in free:
+                lines.append(f"  {m:<5} {'free':<{width}} {free[m]:>10,} B of {self.totals[m]:,} B")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The account as JSON."""
+        return {
+            "title": self.title,
+            "rows": [
+                {"memory": r.memory, "item": r.item, "bytes": r.bytes, "kind": r.kind} for r in self.rows
+            ],
+            "totals": dict(self.totals),
+            "free": self.free(),
+            "fits": self.fits,
+            "largest": {m: [list(x) for x in found] for m, found in self.largest.items()},
+            "measured": self.measured,
+        }
+
+    def check(self) -> None:
+        """Raise FitError, with the whole account and the largest consumers, unless everything fits."""
+        short = {m: -left for m, left in self.free().items() if left < 0}
+        if not short:
+            return
+        parts = []
+        for m, missing in short.items():
+            top = ", ".join(f"{what} ({n:,} B)" for what, n in self.largest[m])
+            parts.append(f"{m} is {missing:,} B too small; largest: {top}")
+        raise FitError(
+            f"does not fit {self.title}: {'; '.join(parts)}.\n{self.text()}\n"
+            "Try --optimize size, a smaller model, or a board with more memory.",
+            details={"fit": self.to_dict()},
+        )
+
+
+def _largest_in_arena(plan: Plan) -> list[tuple[str, int]]:
+    found = [(f"tensor {t.name}", t.nbytes) for name, t in plan.graph.tensors.items() if name in plan.offsets]
+    found += [
+        (f"scratch of {layer.node.name}", layer.lowered.scratch_bytes)
+        for layer in plan.layers
+        if layer.lowered.scratch_bytes
+    ]
+    return found
+
+
+def _top(found: Iterable[tuple[str, int]], n: int = 3) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(found, key=lambda x: (-x[1], x[0]))[:n])
+
+
+def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
+    """The account of a plan on its board (or bare core), for the toolchain it will be built with."""
+    bounds = load_bounds(plan.core, toolchain)
+    lowered = [layer.lowered for layer in plan.layers]
+    code = code_bound(bounds, lowered)
+    stack = stack_bound(bounds, lowered)
+    data = bounds.data + bounds.layer_data * len(lowered)
+    rows = (
+        FitRow(FLASH, "weights", plan.weight_bytes, "exact"),
+        FitRow(FLASH, "code", code, "upper bound"),
+        FitRow(FLASH, "other constants", const_bound(bounds, lowered), "upper bound"),
+        FitRow(RAM, "arena", plan.arena_bytes, "exact"),
+        FitRow(RAM, "state", plan.state_bytes, "exact"),
+        FitRow(RAM, "stack", stack, "upper bound"),
+        FitRow(RAM, "program data", data, "upper bound"),
+    )
+    totals = {}
+    if plan.board is not None and plan.board.memories:
+        totals = {FLASH: plan.board.flash_bytes, RAM: plan.board.ram_bytes}
+    weights = [(f"weights of {layer.node.name}", layer.weight_bytes) for layer in plan.layers]
+    return FitTable(
+        title=plan.board.title if plan.board is not None else plan.core.title,
+        rows=rows,
+        totals=totals,
+        largest={
+            FLASH: _top([w for w in weights if w[1]] + [("code", code)]),
+            RAM: _top([*_largest_in_arena(plan), ("stack", stack), ("program data", data)]),
+        },
+        measured=bounds.measured,
+    )
