@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgebit.importers._onnx_context import Act, Context, Dyn, Value, converts
-from edgebit.importers._onnx_fold import optional
+from edgebit.importers._onnx_fold_shape import optional
 from edgebit.importers._onnx_patterns import NO_EPS, per_image, per_row
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import Const
@@ -109,8 +109,8 @@ def _quantised(ctx: Context, d: Dyn, x: Act, weight: str, per: str) -> list[Act 
     return [xq, weight, scale]
 
 
-def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None) -> Act:
-    """v (..., K) times weights (N, K): (..., N)."""
+def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None, final: bool = True) -> Act:
+    """v (..., K) times weights (N, K): (..., N); final: this is the source node's output."""
     n, k = ctx.graph.consts[weight].shape
     source = v
     x = Act(v.x) if isinstance(v, Dyn) and v.stage == "fake" else ctx.floats(v)
@@ -132,7 +132,7 @@ def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None) -> 
     out_shape = (*shape[:-1], n)
     attrs = {"epilogue": _epilogue(ctx, weight, bias)}
     if len(shape) == 2:
-        return ctx.one("dense", inputs, attrs)
+        return ctx.one("dense", inputs, attrs, final=final)
     y = ctx.one("dense", inputs, attrs, final=False)
     return ctx.reshape(y, out_shape, "shape", final=True)
 
@@ -168,7 +168,7 @@ def _matmul(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Val
         if a.array.ndim != 2 or b is None or len(ctx.shape(b)) != 2:
             ctx.fail("a constant first matrix is supported for two matrices only")
         x = ctx.transpose(ctx.floats(b), (1, 0), "t")
-        y = dense(ctx, x, _add_weights(ctx, a, "denseFalse", lambda t: t), None)
+        y = dense(ctx, x, _add_weights(ctx, a, "denseFalse", lambda t: t), None, final=False)
         return [ctx.transpose(y, (1, 0), "back", final=True)]
     if not isinstance(b, Const):
         ctx.fail("multiplies two activations; EdgeBit supports products with constant weights")

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgebit.importers._onnx_context import Act, Context, Value, converts
 from edgebit.importers._onnx_convert_linear import to_nhwc
-from edgebit.importers._onnx_fold import optional
+from edgebit.importers._onnx_fold_shape import optional
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import Const
 from edgebit.ir.graph import Array, DType, Node
@@ -79,13 +79,13 @@ def _with_const(ctx: Context, op: str, a: Value | None, b: Value | None) -> Act:
         if not v.all():
             ctx.fail("divides by zero")
         with np.errstate(over="ignore"):
-            v = (1.0 / v.astype(np.float64)).astype(np.float32)
+            v = np.asarray(1.0 / v.astype(np.float64), np.float32)
     if op == "Sub":
         if first:
             minus = ctx.add_const((ctx.node.name if ctx.node else op) + ".minus", _MINUS)
             x = ctx.one("mul", [x, minus], note="minus")
         else:
-            v = -v
+            v = np.asarray(-v)
     name = c.name if op in ("Add", "Mul") else ""
     return spread_const(ctx, "mul" if op in ("Mul", "Div") else "add", x, v, name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgebit.importers._onnx_context import Act, Context, Value, converts
 from edgebit.importers._onnx_convert_linear import from_nhwc, to_nhwc
-from edgebit.importers._onnx_fold import axes_of, optional
+from edgebit.importers._onnx_fold_shape import axes_of, optional
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import Const
 from edgebit.importers._onnx_window import conv_window

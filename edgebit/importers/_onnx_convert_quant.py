@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebit.importers._onnx_context import Act, Context, Value, converts
-from edgebit.importers._onnx_fold import optional
+from edgebit.importers._onnx_fold_shape import optional
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import INT8, UINT8, Const, type_name
 from edgebit.ir.graph import DType, Quant

@@ -6,7 +6,7 @@ from math import isfinite, prod
 from typing import Any
 
 from edgebit.importers._onnx_context import Act, Context, Value, converts
-from edgebit.importers._onnx_fold import (
+from edgebit.importers._onnx_fold_shape import (
     axes_of,
     ints_of,
     optional,

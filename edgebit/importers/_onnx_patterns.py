@@ -24,7 +24,7 @@ import numpy as np
 
 from edgebit.errors import ModelError
 from edgebit.importers._onnx_context import Act, Context, Dyn, Value
-from edgebit.importers._onnx_fold import axes_of, ints_of, optional, resolve_shape, unsqueeze_shape
+from edgebit.importers._onnx_fold_shape import axes_of, ints_of, optional, resolve_shape, unsqueeze_shape
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import BFLOAT16, FLOAT, FLOAT16, INT8, INT16, INT32, INT64, Const
 from edgebit.ir.graph import DType

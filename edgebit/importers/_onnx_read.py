@@ -84,6 +84,8 @@ def read_model(path: Path) -> Source:
         src.consts[name] = read_tensor(t, path.parent, f"{file}: initialiser {name!r}")
     src.inputs = [_value(v, file, "input") for v in graph.input if v.name not in src.consts]
     src.outputs = [_value(v, file, "output") for v in graph.output]
+    if len({v.name for v in src.outputs}) != len(src.outputs):
+        raise ModelError(f"{file}: two graph outputs have the same name")
     if not src.outputs:
         raise ModelError(f"{file}: the graph has no outputs; is the file complete?")
     functions = {(f.domain, f.name) for f in model.functions}

@@ -26,6 +26,7 @@ from edgebit.importers._onnx_patterns import match
 from edgebit.importers._onnx_read import SourceNode, SourceValue, read_model
 from edgebit.importers._onnx_tensor import FLOAT, INT8, Const, type_name
 from edgebit.importers._onnx_ternary import WeightInfo, describe_weights
+from edgebit.importers.base import printable
 from edgebit.ir.graph import DType, Graph, GraphError, Tensor
 
 __all__ = ["WeightInfo", "describe_weights", "load", "sniff", "suffixes"]
@@ -106,7 +107,7 @@ def _convert(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Va
             raise
         ctx.fail(text)
     except (ArithmeticError, AssertionError, LookupError, MemoryError, TypeError, ValueError) as e:
-        ctx.fail(f"is malformed ({type(e).__name__}: {ascii(str(e))[1:200]})")
+        ctx.fail(f"is malformed ({type(e).__name__}: {printable(e, 200)})")
 
 
 def _refuse(ctx: Context, node: SourceNode) -> NoReturn:
@@ -164,18 +165,21 @@ def _add_output(ctx: Context, v: SourceValue) -> None:
             name = ctx.one("reshape", [value], {"shape": g.tensors[name].shape}).name
             ctx.node = None
         else:
-            _rename(g, name, v.name)
-            for k, other in ctx.values.items():
-                if isinstance(other, Act) and other.name == name:
-                    ctx.values[k] = Act(v.name, other.unsigned)
+            if v.name in g.tensors:
+                _rename(ctx, v.name, ctx.fresh(f"{v.name}.inner"))
+            _rename(ctx, name, v.name)
             name = v.name
     g.outputs.append(name)
 
 
-def _rename(g: Graph, old: str, new: str) -> None:
+def _rename(ctx: Context, old: str, new: str) -> None:
+    g = ctx.graph
     t = g.tensors.pop(old)
     t.name = new
     g.tensors[new] = t
     for n in g.nodes:
         n.inputs = [new if i == old else i for i in n.inputs]
         n.outputs = [new if o == old else o for o in n.outputs]
+    for k, value in ctx.values.items():
+        if isinstance(value, Act) and value.name == old:
+            ctx.values[k] = Act(new, value.unsigned)
