@@ -14,10 +14,30 @@ from edgebit.ops import floatmath
 from edgebit.ops.base import op_of
 from edgebit.resources import data_dir
 
-OPS = (
-    "add mul clip leaky_relu hard_swish hard_sigmoid silu sigmoid tanh lut max_pool2d avg_pool2d pad concat "
-    "slice transpose reshape softmax argmax quantize dequantize dynamic_quantize"
-).split()
+OPS = [
+    "add",
+    "mul",
+    "clip",
+    "leaky_relu",
+    "hard_swish",
+    "hard_sigmoid",
+    "silu",
+    "sigmoid",
+    "tanh",
+    "lut",
+    "max_pool2d",
+    "avg_pool2d",
+    "pad",
+    "concat",
+    "slice",
+    "transpose",
+    "reshape",
+    "softmax",
+    "argmax",
+    "quantize",
+    "dequantize",
+    "dynamic_quantize",
+]
 
 
 @pytest.mark.parametrize("op", OPS)
