@@ -162,7 +162,7 @@ def toolchains() -> Mapping[str, Toolchain]:
     return found
 
 
-def toolchain(name: str | None = None) -> Toolchain:
+def find_toolchain(name: str | None = None) -> Toolchain:
     """The toolchain of that name, or the default."""
     known = toolchains()
     chosen = name or DEFAULT

@@ -1,0 +1,37 @@
+"""The bench program for a Linux board or for this machine.
+
+On Linux it needs no C library: one static program for Linux, qemu-user and emulators. The host's export
+also holds the port for other systems, which the build takes where port/linux does not run.
+"""
+
+from __future__ import annotations
+
+from edgebit.resources import data_dir
+
+from .pipeline import Export
+from .program import add_application, add_freestanding, program
+
+
+class Linux:
+    """Written for every board whose core is not a Cortex-M."""
+
+    name = "linux"
+
+    def wanted(self, export: Export) -> bool:
+        return export.plan.board is not None and not export.plan.core.is_cortex_m
+
+    def export(self, export: Export) -> None:
+        sources = add_application(export)
+        port = data_dir("runtime_c") / "port"
+        hosted: list[str] = []
+        export.add("port/port_linux.c", (port / "linux" / "port.c").read_bytes())
+        if export.plan.core.family == "host":
+            export.add("port/port_hosted.c", (port / "hosted" / "port.c").read_bytes())
+            hosted.append("port/port_hosted.c")
+        export.program = program(
+            "linux",
+            sources,
+            freestanding=["port/port_linux.c", *add_freestanding(export)],
+            hosted=hosted,
+            entry="_start",
+        )

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What generated models share: the table of their constants, the end-of-layer hook, the check of float
+// inputs.
+#ifndef EDGEBIT_EB_MODEL_H
+#define EDGEBIT_EB_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+// One constant array of a model, for checking what really is in flash.
+typedef struct {
+    const void *p;
+    uint32_t bytes;
+    uint32_t layer;
+} eb_segment;
+
+// Stands after every layer of <model>_run, once for each tensor it made. Nothing, unless the program is built
+// with EB_TRACE and defines eb_trace (the bench application does).
+#ifdef EB_TRACE
+void eb_trace(uint32_t layer, const void *data, uint32_t bytes);
+#define EB_LAYER_END(layer, data, bytes) eb_trace((layer), (data), (bytes))
+#else
+#define EB_LAYER_END(layer, data, bytes) ((void)(data))
+#endif
+
+// 1 when none of n binary32 values is NaN or infinite. Looks at the bits: cores differ on comparing NaN.
+static inline int eb_all_finite(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        if ((bits & 0x7F800000u) == 0x7F800000u) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+#endif
