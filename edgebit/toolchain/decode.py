@@ -64,6 +64,8 @@ GROUPS: Mapping[str, Test] = {
     # added to the FPU by Armv8: fpv5
     "fparmv8": lambda m, ops, size: re.match(r"v(sel|rint|maxnm|minnm|cvt[anpm]\.)", m) is not None,
     "armv8m": _name(_V8M),
+    # Helium shares this encoding space, so a decoder that does not know it may show it as one of these
+    "coprocessor": _name(re.compile(r"(cdp|mcr|mrc|mcrr|mrrc|ldc|stc)2?l?$")),
     "mve": lambda m, ops, size: m.startswith("v") and re.search(r"\bq[0-7]\b", ops) is not None,
     "dotprod": lambda m, ops, size: m in ("sdot", "udot"),
     "i8mm": lambda m, ops, size: m in ("smmla", "ummla", "usmmla", "usdot", "sudot"),
