@@ -1,9 +1,9 @@
 """Builds kernels and the kernel tester for a core, and runs them here: natively or in Unicorn.
 
-    elf = build("cortex-m4f", sources, out)          link an image (zig; no C library)
-    m = Machine("cortex-m4f", elf)                   load it into an emulated core
-    m.call("eb_tmatvec_s8__armv7em", w, x, acc, ...) call a function in it
-    report = run_tester("cortex-m4f", out)           build and run runtime_c/check
+elf = build("cortex-m4f", sources, out)          link an image (zig; no C library)
+m = Machine("cortex-m4f", elf)                   load it into an emulated core
+m.call("eb_tmatvec_s8__armv7em", w, x, acc, ...) call a function in it
+report = run_tester("cortex-m4f", out)           build and run runtime_c/check
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capstone import CS_ARCH_ARM, CS_ARCH_ARM64, CS_MODE_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from unicorn import (
     UC_ARCH_ARM,
     UC_ARCH_ARM64,
+    UC_HOOK_BLOCK,
     UC_HOOK_INTR,
     UC_MODE_ARM,
     UC_MODE_THUMB,
@@ -35,7 +37,6 @@ from edgebit.core import load_core
 from edgebit.resources import cache_dir, data_dir
 
 RUNTIME = data_dir("runtime_c")
-CHECK = RUNTIME / "check"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
 _KERNEL_LINE = re.compile(r"^EB_KERNEL\((\w+), (\w+), (\w+)\);", re.M)
 
@@ -54,11 +55,11 @@ class Kernel:
         return f"eb_{self.family}__{self.variant}"
 
 
-def kernels(core: str, family: str, root: Path = RUNTIME / "kernels") -> list[Kernel]:
+def kernels(core: str, family: str, runtime: Path = RUNTIME) -> list[Kernel]:
     """The variants of a family that a core can run, best first."""
     isa = load_core(core).isa
     found: list[Kernel] = []
-    for path in sorted((root / family).glob("*.c")):
+    for path in sorted((runtime / "kernels" / family).glob("*.c")):
         match = _KERNEL_LINE.search(path.read_text())
         assert match is not None, f"{path} has no EB_KERNEL line"
         kernel = Kernel(path, *match.groups())
@@ -73,7 +74,7 @@ def build(
     elf: Path,
     entry: str = "Reset",
     flags: Sequence[str] = (),
-    kernel_root: Path = RUNTIME / "kernels",
+    runtime: Path = RUNTIME,
 ) -> Path:
     """Compile and link with zig, without a C library (natively: with the machine's)."""
     spec = load_core(core)
@@ -84,8 +85,10 @@ def build(
         command += ["-ffreestanding", "-nostdlib", "-static", "-fno-unroll-loops", f"-Wl,-e,{entry}"]
         command += ["-Wl,--build-id=none"]
     if spec.is_cortex_m:
-        command += ["-T", str(CHECK / "cortex_m.ld")]
-    command += ["-I", str(RUNTIME / "include"), "-I", str(kernel_root), "-I", str(CHECK), *flags]
+        command += ["-T", str(runtime / "check" / "cortex_m.ld")]
+    for folder in ("include", "kernels", "check"):
+        command += ["-I", str(runtime / folder)]
+    command += flags
     command += ["-o", str(elf), *map(str, sources)]
     env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache_dir() / "zig")}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
@@ -105,7 +108,7 @@ class Machine:
         self.a64 = not self.spec.is_cortex_m
         consts = arm64_const if self.a64 else arm_const
         prefix = "UC_CPU_ARM64_" if self.a64 else "UC_CPU_ARM_"
-        self.uc = Uc(UC_ARCH_ARM64, UC_MODE_ARM) if self.a64 else Uc(UC_ARCH_ARM, UC_MODE_THUMB)
+        self.uc: Any = Uc(UC_ARCH_ARM64, UC_MODE_ARM) if self.a64 else Uc(UC_ARCH_ARM, UC_MODE_THUMB)
         self.uc.ctl_set_cpu_model(getattr(consts, f"{prefix}{self.spec.unicorn_model}"))
         self.uc.mem_map(0, 32 << 20)
         self.uc.mem_map(0x2000_0000, 16 << 20)  # RAM of the Cortex-M image; the stack of both
@@ -115,6 +118,7 @@ class Machine:
         self.top = self.HEAP
         self.output = bytearray()
         self.exit: int | None = None
+        self.instructions: int | None = None  # counted once count_instructions() was called
         self.symbols: dict[str, int] = {}
         with elf.open("rb") as f:
             image = ELFFile(f)
@@ -145,18 +149,23 @@ class Machine:
     def read(self, address: int, size: int) -> bytes:
         return bytes(self.uc.mem_read(address, size))
 
-    def call(self, symbol: str, *args: int) -> None:
-        """Call a C function with integer and pointer arguments; it must return and keep saved registers."""
+    def call(self, function: str | int, *args: int) -> int:
+        """Call a C function (name or address) with integer and pointer arguments; returns its register result.
+
+        It must come back and keep the registers that the calling convention saves.
+        """
+        symbol = str(function)
+        address = self.symbols[function] if isinstance(function, str) else function
         if self.a64:
             saved = list(range(arm64_const.UC_ARM64_REG_X19, arm64_const.UC_ARM64_REG_X28 + 1))
             registers = [arm64_const.UC_ARM64_REG_X0 + i for i in range(8)]
             sp, lr, bits = arm64_const.UC_ARM64_REG_SP, arm64_const.UC_ARM64_REG_LR, 64
-            target, back, in_registers = self.symbols[symbol], self.RETURN, 8
+            target, back, in_registers = address, self.RETURN, 8
         else:
             saved = list(range(arm_const.UC_ARM_REG_R4, arm_const.UC_ARM_REG_R11 + 1))
             registers = [arm_const.UC_ARM_REG_R0 + i for i in range(4)]
             sp, lr, bits = arm_const.UC_ARM_REG_SP, arm_const.UC_ARM_REG_LR, 32
-            target, back, in_registers = self.symbols[symbol] | 1, self.RETURN | 1, 4
+            target, back, in_registers = address | 1, self.RETURN | 1, 4
         for i, register in enumerate(saved):
             self.uc.reg_write(register, 0x5EED_0000 + i)
         spilled = [a & (1 << bits) - 1 for a in args[in_registers:]]
@@ -170,6 +179,7 @@ class Machine:
         assert self.uc.reg_read(sp) == top, f"{symbol} moved the stack pointer"
         kept = [self.uc.reg_read(register) for register in saved]
         assert kept == [0x5EED_0000 + i for i in range(len(saved))], f"{symbol} lost a saved register"
+        return int(self.uc.reg_read(registers[0]))
 
     def run(self) -> tuple[int, str]:
         """Run from the entry point until the program exits; returns exit status and output."""
@@ -178,7 +188,24 @@ class Machine:
         assert self.exit is not None, f"stopped without an exit:\n{self.output.decode()}"
         return self.exit, self.output.decode()
 
-    def _system_call(self, uc: Uc, number: int, _: Any) -> None:
+    def count_instructions(self) -> None:
+        """Count executed instructions from now on; semihosting's elapsed ticks are then this count."""
+        mode = CS_MODE_ARM if self.a64 else CS_MODE_THUMB | CS_MODE_MCLASS
+        decoder = Cs(CS_ARCH_ARM64 if self.a64 else CS_ARCH_ARM, mode)
+        known: dict[tuple[int, int], int] = {}
+        self.instructions = 0
+
+        def block(uc: Any, address: int, size: int, _: Any) -> None:
+            count = known.get((address, size))
+            if count is None:
+                count = sum(1 for _ in decoder.disasm_lite(bytes(uc.mem_read(address, size)), address))
+                known[address, size] = count
+            assert self.instructions is not None
+            self.instructions += count
+
+        self.uc.hook_add(UC_HOOK_BLOCK, block)
+
+    def _system_call(self, uc: Any, number: int, _: Any) -> None:
         """Linux write and exit on AArch64; semihosting write and exit on Cortex-M."""
         if self.a64:
             call = uc.reg_read(arm64_const.UC_ARM64_REG_X8)
@@ -199,7 +226,14 @@ class Machine:
                     argument += 1
                 uc.reg_write(arm_const.UC_ARM_REG_PC, (pc + 2) | 1)
                 return
-            reason, status = struct.unpack("<II", uc.mem_read(argument, 8)) if is_call and op == 0x20 else (0, 99)
+            if is_call and op == 0x30:
+                uc.mem_write(argument, struct.pack("<Q", self.instructions or 0))
+                uc.reg_write(arm_const.UC_ARM_REG_R0, 0 if self.instructions is not None else 0xFFFF_FFFF)
+                uc.reg_write(arm_const.UC_ARM_REG_PC, (pc + 2) | 1)
+                return
+            reason, status = (
+                struct.unpack("<II", uc.mem_read(argument, 8)) if is_call and op == 0x20 else (0, 99)
+            )
             self.exit = status if reason == 0x20026 else 99
         uc.emu_stop()
 
@@ -218,23 +252,39 @@ class Report:
         return {name: (int(cases), int(failed)) for name, cases, failed in rows}
 
 
+def port_of(core: str) -> str:
+    """Which runtime_c/check/port_*.c a core's tester is linked with."""
+    spec = load_core(core)
+    return "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
+
+
+def build_tester(
+    core: str, out: Path, args: Sequence[str] = (), flags: Sequence[str] = (), runtime: Path = RUNTIME
+) -> Path:
+    """Link runtime_c/check with every variant the core can run; `args` are built into it."""
+    port = port_of(core)
+    sources = [k.path for k in kernels(core, "tmatvec_s8", runtime)]
+    sources += [p for p in sorted((runtime / "check").glob("*.c")) if not p.name.startswith("port_")]
+    sources.append(runtime / "check" / f"port_{port}.c")
+    quoted = ", ".join(f'"{a}"' for a in args)
+    defines = ["-DEB_CHECK", *([f"-DEB_CHECK_ARGS={quoted}"] if quoted and port != "host" else [])]
+    return build(core, sources, out / f"check-{core}.elf", "eb_start", [*defines, *flags], runtime)
+
+
 def run_tester(
     core: str,
     out: Path,
     args: Sequence[str] = (),
     flags: Sequence[str] = (),
-    kernel_root: Path = RUNTIME / "kernels",
+    runtime: Path = RUNTIME,
     prepare: Callable[[Machine], None] | None = None,
 ) -> Report:
-    """Build runtime_c/check with every variant the core can run, and run it (natively for "host")."""
-    spec = load_core(core)
-    port = "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
-    sources = [k.path for k in kernels(core, "tmatvec_s8", kernel_root)]
-    sources += [p for p in sorted(CHECK.glob("*.c")) if not p.name.startswith("port_")]
-    sources.append(CHECK / f"port_{port}.c")
-    quoted = ", ".join(f'"{a}"' for a in args)
-    defines = ["-DEB_CHECK", *([f"-DEB_CHECK_ARGS={quoted}"] if quoted and port != "host" else [])]
-    elf = build(core, sources, out / f"check-{core}.elf", "eb_start", [*defines, *flags], kernel_root)
+    """Build the kernel tester with every variant the core can run, and run it (natively for "host").
+
+    `runtime` may be a changed copy of runtime_c. `prepare` sees the machine before it starts.
+    """
+    port = port_of(core)
+    elf = build_tester(core, out, args, flags, runtime)
     if port == "host":
         done = subprocess.run([str(elf), *args], capture_output=True, text=True)
         return Report(done.returncode, done.stdout)
