@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from elftools.elf.elffile import ELFFile
+
+from edgebit.board import Board, load_board
 from edgebit.core import Core, load_core
-from edgebit.errors import ModelError, ToolchainError, UsageError
+from edgebit.errors import FitError, ModelError, ToolchainError, UsageError
 from edgebit.resources import folder_atomically
-from edgebit.toolchain.base import Job, Toolchain, find_toolchain, host_is_freestanding
+from edgebit.toolchain.base import Job, Toolchain, find_toolchain, host_is_freestanding, toolchains
 from edgebit.toolchain.decode import check_isa
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.stack import stack_usage
@@ -75,14 +79,15 @@ def build_export(
     """Compile, link and check the program in an export folder.
 
     Nothing is done when <folder>.build already holds the result of the same sources, compiler and flags.
+    Without a toolchain's name, the one of an earlier build is used, else the default.
     """
     export = Path(export_dir).resolve()
     manifest = _manifest(export)
     program = manifest["build"]
     core = load_core(str(manifest["core"]))
-    chain = find_toolchain(toolchain)
-    version = chain.version(core)
     out = build_folder(export)
+    chain = find_toolchain(toolchain or _last_toolchain(out))
+    version = chain.version(core)
     job = _job(export, program, core, out / ELF)
     inputs = _fingerprint(export, program, chain, version, job)
     done = _existing(out, inputs, version)
@@ -93,7 +98,13 @@ def build_export(
     with folder_atomically(out) as tmp:
         chain.build(_job(export, program, core, tmp / ELF))
         record = _finish(tmp, program, core, manifest)
-        record.update(inputs=inputs, toolchain=version, export=export.name, model_id=manifest["model_id"])
+        record.update(
+            inputs=inputs,
+            chain=chain.name,
+            toolchain=version,
+            export=export.name,
+            model_id=manifest["model_id"],
+        )
         (tmp / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     result = _existing(out, inputs, version)
     assert result is not None
@@ -108,6 +119,15 @@ def read_build(export_dir: Path) -> BuildResult | None:
         return _result(out, record)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _last_toolchain(out: Path) -> str | None:
+    """The name of the toolchain that made what is in a build folder; None when it is not there any more."""
+    try:
+        name = json.loads((out / RECORD).read_text())["chain"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if name in toolchains() else None
 
 
 def _manifest(export: Path) -> dict[str, Any]:
@@ -194,9 +214,11 @@ def _result(out: Path, record: dict[str, Any]) -> BuildResult:
 def _finish(folder: Path, program: dict[str, Any], core: Core, manifest: dict[str, Any]) -> dict[str, Any]:
     """Seal, name, check and measure a linked program; the record of it."""
     elf = folder / ELF
+    image = Image(elf)
     if program["boot2"]:
-        block = Image(elf).flat()[1][:BOOT2_BYTES]
-        _patch(elf, Image(elf).symbol(str(program["boot2"])).address, block, seal_boot2(block))
+        address = image.symbol(str(program["boot2"])).address
+        block = image.read(address, BOOT2_BYTES)
+        _patch(elf, address, block, seal_boot2(block))
     image_id = _name_image(elf, core)
     image = Image(elf)
     origin, flat = image.flat() if core.is_cortex_m else (0, elf.read_bytes())
@@ -207,10 +229,11 @@ def _finish(folder: Path, program: dict[str, Any], core: Core, manifest: dict[st
     if program["uf2_family"] is not None:
         (folder / UF2).write_bytes(write_uf2(flat, origin, int(program["uf2_family"])))
         files.append(UF2)
-    sizes: dict[str, int | None] = dict.fromkeys(("code", "const", "data", "bss", "flash", "ram", "stack"))
     found = image.sizes()
-    for key in ("code", "const", "data", "bss", "flash", "ram"):
-        sizes[key] = int(getattr(found, key))
+    sizes: dict[str, int | None] = {
+        key: int(getattr(found, key)) for key in ("code", "const", "data", "bss", "flash", "ram")
+    }
+    sizes["stack"] = None
     record: dict[str, Any] = {
         "image_id": image_id,
         "origin": origin,
@@ -221,9 +244,20 @@ def _finish(folder: Path, program: dict[str, Any], core: Core, manifest: dict[st
         check_isa(elf, core)
         report = stack_usage(elf, core)
         sizes["stack"] = report.bytes
-        record["stack_path"] = list(report.path)
+        record["stack_path"] = [list(p) for p in report.path]
+        _check_ram(load_board(str(manifest["board"])), found.ram, report.bytes)
     record["files"] = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in files}
     return record
+
+
+def _check_ram(board: Board, ram: int, stack: int) -> None:
+    """The linker has seen to flash; the deepest stack is only known now."""
+    if board.ram_bytes and ram + stack > board.ram_bytes:
+        raise FitError(
+            f"does not fit {board.title}: data takes {ram:,} B and the stack {stack:,} B "
+            f"of {board.ram_bytes:,} B of RAM",
+            details={"ram": ram, "stack": stack, "total": board.ram_bytes},
+        )
 
 
 def _name_image(elf: Path, core: Core) -> str:
@@ -240,18 +274,15 @@ def _name_image(elf: Path, core: Core) -> str:
 
 def _patch(elf: Path, address: int, old: bytes, new: bytes) -> None:
     """Replace bytes at a run-time address in an ELF file."""
-    from elftools.elf.elffile import ELFFile
-
     raw = bytearray(elf.read_bytes())
-    with elf.open("rb") as f:
-        for p in ELFFile(f).iter_segments():
-            start = int(p["p_vaddr"])
-            if p["p_type"] == "PT_LOAD" and start <= address and address + len(old) <= start + p["p_filesz"]:
-                at = int(p["p_offset"]) + address - start
-                break
-        else:
-            raise ToolchainError(f"{elf.name} stores nothing at {address:#x}")
-    if raw[at : at + len(old)] != old:
+    for p in ELFFile(io.BytesIO(raw)).iter_segments():
+        start = int(p["p_vaddr"])
+        if p["p_type"] == "PT_LOAD" and start <= address and address + len(old) <= start + p["p_filesz"]:
+            at = int(p["p_offset"]) + address - start
+            break
+    else:
+        raise ToolchainError(f"{elf.name} stores nothing at {address:#x}")
+    if len(old) != len(new) or raw[at : at + len(old)] != old:
         raise ToolchainError(f"{elf.name}: unexpected bytes at {address:#x}")
     raw[at : at + len(new)] = new
     elf.write_bytes(raw)
