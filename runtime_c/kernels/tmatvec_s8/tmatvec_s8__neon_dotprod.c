@@ -17,43 +17,68 @@
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_dotprod);
 
-// 4 columns (element `lane` of the inputs) of 16 rows.
-#define E2_STEP(lane)                                                                                        \
+// 4 columns (element `lane` of the inputs) of the 16 rows at `bytes`, into four sums.
+#define E2_STEP(bytes, lane, s)                                                                              \
     do {                                                                                                     \
-        int8x16_t v = vreinterpretq_s8_u8(vld1q_u8(w + 16 * (lane)));                                        \
-        s0 = vdotq_laneq_s32(s0, vandq_s8(v, mask0), in, lane);                                              \
-        s1 = vdotq_laneq_s32(s1, vandq_s8(v, mask1), in, lane);                                              \
-        s2 = vdotq_laneq_s32(s2, vandq_s8(v, mask2), in, lane);                                              \
-        s3 = vdotq_laneq_s32(s3, v, in, lane);                                                               \
+        int8x16_t v = vreinterpretq_s8_u8(vld1q_u8((bytes) + 16 * (lane)));                                  \
+        s##0 = vdotq_laneq_s32(s##0, vandq_s8(v, mask0), in, lane);                                          \
+        s##1 = vdotq_laneq_s32(s##1, vandq_s8(v, mask1), in, lane);                                          \
+        s##2 = vdotq_laneq_s32(s##2, vandq_s8(v, mask2), in, lane);                                          \
+        s##3 = vdotq_laneq_s32(s##3, v, in, lane);                                                           \
     } while (0)
+
+// 16 accumulators from the four sums of their block.
+EB_INLINE void e2_store(int32_t *acc, int32x4_t s0, int32x4_t s1, int32x4_t s2, int32x4_t s3,
+                        int32x4_t total) {
+    vst1q_s32(acc, vsubq_s32(s0, total));
+    vst1q_s32(acc + 4, vsubq_s32(vshrq_n_s32(vsubq_s32(s1, s0), 2), total));
+    vst1q_s32(acc + 8, vsubq_s32(vshrq_n_s32(vsubq_s32(s2, s1), 4), total));
+    vst1q_s32(acc + 12, vshrq_n_s32(vsubq_s32(s3, s2), 6));
+}
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_dotprod) {
     (void)scratch;
     const int8x16_t mask0 = vdupq_n_s8(0x03);
     const int8x16_t mask1 = vdupq_n_s8(0x0F);
     const int8x16_t mask2 = vdupq_n_s8(0x3F);
+    const int64_t width = ((int64_t)cols + 15) & ~15;
     int32x4_t sum = vdupq_n_s32(0);
-    for (int32_t k = 0; k < cols; k += 16) {
+    for (int64_t k = 0; k < width; k += 16) {
         sum = vdotq_s32(sum, vdupq_n_s8(1), vld1q_s8(x + k));
     }
     const int32x4_t total = vdupq_n_s32(vaddvq_s32(sum)); // bytes past cols included: their trits are 0 too
-    for (int32_t r = 0; r < rows; r += 16) {
-        int32x4_t s0 = vdupq_n_s32(0);
-        int32x4_t s1 = s0;
-        int32x4_t s2 = s0;
-        int32x4_t s3 = s0;
-        for (int32_t k = 0; k < cols; k += 16) {
-            int8x16_t in = vld1q_s8(x + k);
-            E2_STEP(0);
-            E2_STEP(1);
-            E2_STEP(2);
-            E2_STEP(3);
+    int32_t r = 0;
+    for (; r + 16 < rows; r += 32) { // two blocks share every load of x
+        int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
+        int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        for (int64_t k = 0; k < width; k += 16) {
+            const int8x16_t in = vld1q_s8(x + k);
+            const uint8_t *below = w + 4 * width;
+            E2_STEP(w, 0, a);
+            E2_STEP(below, 0, b);
+            E2_STEP(w, 1, a);
+            E2_STEP(below, 1, b);
+            E2_STEP(w, 2, a);
+            E2_STEP(below, 2, b);
+            E2_STEP(w, 3, a);
+            E2_STEP(below, 3, b);
             w += 64;
         }
-        vst1q_s32(acc + r, vsubq_s32(s0, total));
-        vst1q_s32(acc + r + 4, vsubq_s32(vshrq_n_s32(vsubq_s32(s1, s0), 2), total));
-        vst1q_s32(acc + r + 8, vsubq_s32(vshrq_n_s32(vsubq_s32(s2, s1), 4), total));
-        vst1q_s32(acc + r + 12, vshrq_n_s32(vsubq_s32(s3, s2), 6));
+        w += 4 * width;
+        e2_store(acc + r, a0, a1, a2, a3, total);
+        e2_store(acc + r + 16, b0, b1, b2, b3, total);
+    }
+    if (r < rows) {
+        int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0;
+        for (int64_t k = 0; k < width; k += 16) {
+            const int8x16_t in = vld1q_s8(x + k);
+            E2_STEP(w, 0, a);
+            E2_STEP(w, 1, a);
+            E2_STEP(w, 2, a);
+            E2_STEP(w, 3, a);
+            w += 64;
+        }
+        e2_store(acc + r, a0, a1, a2, a3, total);
     }
 }
 
