@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
-from edgebit.bench.folder import ExportFolder, open_export
+from edgebit.bench.folder import MANIFEST, ExportFolder, open_export
 from edgebit.bench.vectors import canonical_vector, load_vectors, random_vectors
 from edgebit.board import resolve_target
 from edgebit.errors import UsageError
@@ -19,6 +19,8 @@ from edgebit.importers.oracle import run_source
 from edgebit.ir import Graph
 from edgebit.ir.graph import Array
 from edgebit.passes.prepare import ACTIVATIONS, prepare
+from edgebit.plan.account import fit
+from edgebit.plan.kernels import Optimize
 from edgebit.plan.plan import Plan, make_plan
 
 Say = Callable[[str], None]
@@ -73,7 +75,9 @@ def model_name(path: Path) -> str:
 def plan_model(prepared: Prepared, target: str, *, optimize: str = "balanced") -> Plan:
     """Choose kernels and lay out memory for a board or a core."""
     core, board = resolve_target(target)
-    return make_plan(prepared.graph, core, board, optimize=optimize)
+    if optimize not in get_args(Optimize):
+        raise UsageError(f"--optimize {optimize}: choose one of {', '.join(get_args(Optimize))}")
+    return make_plan(prepared.graph, core, board, optimize=cast(Optimize, optimize))
 
 
 def export_model(
@@ -88,16 +92,21 @@ def export_model(
 ) -> tuple[ExportFolder, Plan]:
     """Plan for a target and write the export folder (default build/<name>-<target>)."""
     name = model_name(prepared.path)
+    out = out or Path("build") / f"{name}-{target}"
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(
+            f"{out} exists and is not an export folder; it will not be replaced: choose another --out"
+        )
     say(f"planning for {target}")
     plan = plan_model(prepared, target, optimize=optimize)
+    fit(plan).check()
     labels: Array | None = None
     if vectors is not None:
         source, labels = load_vectors(vectors, prepared.imported, limit)
     else:
         source = random_vectors(prepared.imported, limit or DEFAULT_VECTORS)
     say(f"running the reference on {len(source)} vectors")
-    outputs, note = run_source(prepared.path, source, batch=prepared.batch)
-    out = out or Path("build") / f"{name}-{target}"
+    outputs, note = run_source(prepared.path, source)
     pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
     meta = pipeline.ExportMeta(
         name=name,

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from edgebit.bench.folder import ExportFolder
 from edgebit.devices.open import Device, open_device
-from edgebit.errors import WrongBoardError
 from edgebit.toolchain.build import build_export
 
 
@@ -27,19 +26,7 @@ def connect(
     """
     target = folder.board(board)
     built = build_export(folder.path, toolchain=toolchain)
-    device = open_device(target, built, emulate=emulate, port=port, count=count)
-    try:
-        hello = device.link.hello()
-        if hello.model_id != folder.manifest["model_id"][:16]:
-            raise WrongBoardError(
-                f"{device.title} runs another model ({hello.model_name!r}, id {hello.model_id}), not {folder.name} "
-                f"({folder.manifest['model_id'][:16]}); run: edgebit flash {folder.path}"
-            )
-        if hello.image_id != built.image_id:
-            raise WrongBoardError(
-                f"{device.title} runs another build of {folder.name} (image {hello.image_id}, built here: "
-                f"{built.image_id}); run: edgebit flash {folder.path}"
-            )
+    model = str(folder.manifest["model_id"])
+    with open_device(target, built, emulate=emulate, port=port, count=count, model_id=model) as device:
+        device.link.hello()
         yield device
-    finally:
-        device.close()

@@ -58,6 +58,7 @@ def build_app() -> typer.Typer:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    args = ["--emulate=auto" if a == "--emulate" else a for a in args]  # its value may be left out
     as_json = "--json" in args
     try:
         code = build_app()(args, standalone_mode=False, prog_name="edgebit")

@@ -20,11 +20,20 @@ def command(
     with output.progress() as bar:
         bar.add_task(f"building {folder.path.name}", total=None)
         result = build_export(folder.path, toolchain=toolchain)
-    info = result.to_dict()
     output.table(
         f"{result.elf}",
         ["what", "bytes"],
-        [[k, count(v)] for k, v in info["sizes"].items() if isinstance(v, int)],
+        [[k, count(v)] for k, v in result.sizes.items() if v is not None],
         right={1},
     )
-    output.result(info)
+    output.result(
+        {
+            "elf": str(result.elf),
+            "bin": str(result.bin),
+            "uf2": None if result.uf2 is None else str(result.uf2),
+            "image_id": result.image_id,
+            "toolchain": result.toolchain,
+            "fresh": result.fresh,
+            "sizes": result.sizes,
+        }
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgebit.bench.session import connect
-from edgebit.bench.vectors import canonical_vector, load_vectors
+from edgebit.bench.vectors import Vector, canonical_vector, load_vectors
 from edgebit.bench.verify import Expected, expect, golden, verify
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
@@ -59,11 +59,9 @@ def command(
     output.result(result.to_dict())
 
 
-def _same(golden_inputs: list[dict[str, object]], cases: list[Expected]) -> bool:
+def _same(golden_inputs: list[Vector], cases: list[Expected]) -> bool:
     return len(golden_inputs) == len(cases) and all(
-        v[i].tobytes() == c.inputs[i].tobytes()  # type: ignore[attr-defined]
-        for v, c in zip(golden_inputs, cases, strict=True)
-        for i in v
+        v[i].tobytes() == c.inputs[i].tobytes() for v, c in zip(golden_inputs, cases, strict=True) for i in v
     )
 
 

@@ -69,7 +69,7 @@ def test_another_model_in_the_image_is_exit_7(
     for p in image_files(other):
         shutil.copy(p, pico.with_name(pico.name + ".build") / p.name)
     ran = edgebit("verify", pico, "--emulate", "--json", code=7)
-    assert "another model" in ran.json["error"]
+    assert "holds model 'gesture'" in ran.json["error"]
 
 
 def test_another_board_is_exit_7(pico: Path, edgebit: Callable[..., Any]) -> None:
