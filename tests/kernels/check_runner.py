@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import unicorn.unicorn
 from capstone import CS_ARCH_ARM, CS_ARCH_ARM64, CS_MODE_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
@@ -28,7 +29,6 @@ from unicorn import (
     UC_HOOK_INTR,
     UC_MODE_ARM,
     UC_MODE_THUMB,
-    Uc,
     arm64_const,
     arm_const,
 )
@@ -96,6 +96,12 @@ def build(
     return elf
 
 
+def _open(a64: bool) -> Any:
+    """An emulator; Unicorn's bindings are not typed."""
+    engine: Any = unicorn.unicorn.Uc
+    return engine(UC_ARCH_ARM64, UC_MODE_ARM) if a64 else engine(UC_ARCH_ARM, UC_MODE_THUMB)
+
+
 class Machine:
     """An emulated core with an image in memory. Memory outside the image and the heap is not mapped."""
 
@@ -108,7 +114,7 @@ class Machine:
         self.a64 = not self.spec.is_cortex_m
         consts = arm64_const if self.a64 else arm_const
         prefix = "UC_CPU_ARM64_" if self.a64 else "UC_CPU_ARM_"
-        self.uc: Any = Uc(UC_ARCH_ARM64, UC_MODE_ARM) if self.a64 else Uc(UC_ARCH_ARM, UC_MODE_THUMB)
+        self.uc = _open(self.a64)
         self.uc.ctl_set_cpu_model(getattr(consts, f"{prefix}{self.spec.unicorn_model}"))
         self.uc.mem_map(0, 32 << 20)
         self.uc.mem_map(0x2000_0000, 16 << 20)  # RAM of the Cortex-M image; the stack of both

@@ -10,12 +10,16 @@
 //   A row starts at -512 * groups and each group adds 0..1024: |acc| <= 512 * ceil(cols / 4) < 2^31 for every
 //   cols the layout allows (65536).
 // Scratch: 164 * min(ceil(cols / 4), 32) bytes, rounded up to a multiple of 8.
+// Cost (modelled cycles, Cortex-M0+, no wait states): 1.28 per weight, 37 per column for the tables, 60 per 8
+//   rows and tile. In all, per weight: 1.67 at 128 x 640, 1.42 at 1024 x 1024, 4.6 at 16 x 27. The reference
+//   takes 22.
+//
 // Memory order of a table (t3 fastest where it is -1 or 0), by halfword, digits d = t + 1:
 //   t3 < 1: 2 * (9 d0 + 3 d1 + d2) + d3      t3 = 1, t2 < 1: 54 + 2 * (3 d0 + d1) + d2
 //   t3 = t2 = 1, t1 < 1: 72 + 2 * d0 + d1    t3 = t2 = t1 = 1: 78 + d0
 #include "tmatvec_s8/tmatvec_s8.h"
 
-enum { LUT4_BIAS = 512, LUT4_TABLE_BYTES = 164, LUT4_TILE = 32 };
+enum { LUT4_BIAS = 512, LUT4_TILE = 32 };
 
 // What the accumulating loop needs; offsets are known to the assembly below.
 typedef struct {
@@ -38,7 +42,8 @@ void eb_tmatvec_s8__armv6m_add(lut4_job *job);
 
 // clang-format off
 // Pn below is xn * 0x10001: the same change in both halves of a word.
-// r0 x, r1 table, r5 P1, r6 P2, r7 x3 then bias + P3, r8 P0 - 3 P1, r9 bias in both halves, r10 P0, r12 groups.
+// r0 x, r1 table, r5 P1, r6 P2, r7 x3 then bias + P3, r8 P0 - 3 P1, r9 bias in both halves, r10 P0, r12
+// groups left.
 #define TRIPLE "adds r3, r2, r6\n adds r4, r3, r6\n stmia r1!, {r2, r3, r4}\n adds r2, r2, r5\n"
 
 __asm__(".syntax unified\n"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ternary x int8 products for cores with the DSP extension (Cortex-M4, M7, M33), by SMLAD on two rows at
-// once.
+// Ternary x int8 products for cores with the DSP extension (Cortex-M4, M7, M33), two rows at once.
 //
 // One word (layout "smlad2") holds 8 rows x 2 columns. Rotated right by 4i and masked with 0xC003C003, each
 // of its halves is u + 2^14 * d: u = trit + 1 of row i in bits 0 and 1, d = the trit of row 4 + i as a two's
@@ -12,6 +11,10 @@
 //   at most 63 nonzero trits in rows 0..3:   |T| <= 63 * 128 = 8064 < 2^13
 //   at most 1023 nonzero trits in rows 4..7: |T + 2^14 D| <= 8064 + 2^14 * 1023 * 128 < 2^31
 //   Sums over blocks: |acc| <= 128 * nonzero trits < 2^31. |X| <= 128 * 32768.
+//   Sums on the way to these wrap modulo 2^32, which SMLAD allows (it sets the Q flag, no more).
+// Cost (modelled cycles, Cortex-M4, no wait states): 0.71 per weight, 65 per 8 rows and block of columns, 7
+//   per column. In all, per weight, half of them 0: 0.82 at 128 x 640 (0.90 when none is 0), 0.79 at
+//   1024 x 1024, 1.9 at 16 x 27. The reference takes 17.
 // Scratch: int32 sums of x over the first 0, 16, 32 ... columns: 4 * (ceil(cols / 16) + 1) bytes, rounded up
 // to a multiple of 8.
 #include <arm_acle.h>
