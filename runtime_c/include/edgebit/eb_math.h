@@ -37,6 +37,21 @@ EB_INLINE float eb_abs_f32(float x) {
     return eb_f32_of_bits(eb_bits_of_f32(x) & 0x7fffffffu);
 }
 
+// The magnitude bits of a finite value above 0 become its 24-bit integer m; returns e of m * 2^(e - 150).
+EB_INLINE int32_t eb_unpack_f32(uint32_t *bits) {
+    int32_t e = (int32_t)(*bits >> 23);
+    if (e != 0) {
+        *bits = (*bits & 0x7fffffu) | 0x800000u;
+        return e;
+    }
+    e = 1;
+    while (*bits < 0x800000u) {
+        *bits <<= 1;
+        e--;
+    }
+    return e;
+}
+
 // The clamp of every float op; a NaN passes through.
 EB_INLINE float eb_clamp_f32(float y, float lo, float hi) {
     y = y < lo ? lo : y;
@@ -63,6 +78,58 @@ EB_INLINE int32_t eb_rne_s32(float x) {
 // clamp(rne(v) + zero_point, qmin, qmax); zero_point, qmin and qmax are int8 values, so nothing overflows.
 EB_INLINE int8_t eb_quantize_s8(float v, int32_t zero_point, int32_t qmin, int32_t qmax) {
     return (int8_t)(eb_clamp_s32(eb_rne_s32(v), qmin - zero_point, qmax - zero_point) + zero_point);
+}
+
+// a / b in integer arithmetic, correctly rounded; NaN operands, 0 / 0 and inf / inf give eb_nan_f32().
+EB_INLINE float eb_div_soft_f32(float a, float b) {
+    uint32_t sign = (eb_bits_of_f32(a) ^ eb_bits_of_f32(b)) & 0x80000000u;
+    uint32_t m = eb_bits_of_f32(a) & 0x7fffffffu;
+    uint32_t d = eb_bits_of_f32(b) & 0x7fffffffu;
+    if (m > 0x7f800000u || d > 0x7f800000u || (m == d && (m == 0u || m == 0x7f800000u))) {
+        return eb_nan_f32();
+    }
+    if (m == 0x7f800000u || d == 0u) {
+        return eb_f32_of_bits(sign | 0x7f800000u);
+    }
+    if (d == 0x7f800000u || m == 0u) {
+        return eb_f32_of_bits(sign);
+    }
+    int32_t e = eb_unpack_f32(&m) - eb_unpack_f32(&d) + 127;
+    if (m < d) {
+        m <<= 1;
+        e--;
+    }
+    uint32_t q = 0; // 25 bits of the quotient, which is in 1..2: 24 and a rounding bit; what is left is in m
+    for (int32_t i = 0; i < 25; i++) {
+        q <<= 1;
+        if (m >= d) {
+            m -= d;
+            q |= 1u;
+        }
+        m <<= 1;
+    }
+    if (e >= 255) {
+        return eb_f32_of_bits(sign | 0x7f800000u);
+    }
+    uint32_t rest = m;
+    if (e <= 0) { // subnormal: give up bits
+        int32_t shift = 1 - e < 26 ? 1 - e : 26;
+        rest |= q & ((1u << shift) - 1u);
+        q >>= shift;
+        e = 1;
+    }
+    uint32_t up = q & ((q >> 1) | (uint32_t)(rest != 0u)) & 1u;
+    // The leading bit of q counts one into the exponent field, and so does a carry.
+    return eb_f32_of_bits(sign | ((((uint32_t)e - 1u) << 23) + (q >> 1) + up));
+}
+
+// a / b. The run-time library of clang for cores without an FPU does not round subnormal quotients correctly.
+EB_INLINE float eb_div_f32(float a, float b) {
+#if defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 4))
+    return eb_div_soft_f32(a, b);
+#else
+    return a / b;
+#endif
 }
 
 // e^x
@@ -96,7 +163,7 @@ EB_INLINE float eb_sigmoid_f32(float x) {
     if (!(x == x)) {
         return eb_nan_f32();
     }
-    return 1.0f / (1.0f + eb_exp_f32(-x));
+    return eb_div_f32(1.0f, 1.0f + eb_exp_f32(-x));
 }
 
 // tanh x; keeps the sign of zero
@@ -115,7 +182,7 @@ EB_INLINE float eb_tanh_f32(float x) {
         q = q * u + -0x1.55553ep-2f;
         y = u * q * a + a;
     } else {
-        y = 1.0f - 2.0f / (eb_exp_f32(a + a) + 1.0f);
+        y = 1.0f - eb_div_f32(2.0f, eb_exp_f32(a + a) + 1.0f);
     }
     return eb_f32_of_bits(eb_bits_of_f32(y) | (eb_bits_of_f32(x) & 0x80000000u));
 }
@@ -140,21 +207,11 @@ EB_INLINE float eb_sqrt_f32(float x) {
     if (u > 0x7f800000u) { // NaN or negative
         return eb_nan_f32();
     }
-    int32_t e = (int32_t)(u >> 23);
-    uint32_t m = u & 0x7fffffu;
-    if (e == 0) {
-        e = 1;
-        while (m < 0x800000u) {
-            m <<= 1;
-            e--;
-        }
-    } else {
-        m |= 0x800000u;
-    }
-    // x = m * 2^(e - 150). Shift m so that the exponent left over is even and the root has 25 bits: 24 and a
+    uint32_t m = u;
+    int32_t e = eb_unpack_f32(&m) - 150;
+    // x = m * 2^e. Shift m so that the exponent left over is even and the root has 25 bits: 24 and a
     // rounding bit. That root is never halfway: its square would need fewer trailing zeros than the radicand
     // has.
-    e -= 150;
     uint64_t left = (uint64_t)m << ((e & 1) != 0 ? 25 : 26);
     e = (e - ((e & 1) != 0 ? 25 : 26)) / 2;
     uint64_t root = 0;

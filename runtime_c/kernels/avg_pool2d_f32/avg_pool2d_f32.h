@@ -9,6 +9,7 @@
 #ifndef EDGEBIT_AVG_POOL2D_F32_H
 #define EDGEBIT_AVG_POOL2D_F32_H
 
+#include "edgebit/eb_math.h"
 #include "edgebit/eb_pool.h"
 
 typedef struct {

@@ -21,7 +21,7 @@ EB_AVG_POOL2D_F32_DECL(eb_avg_pool2d_f32__ref) {
                             sum += v;
                         }
                     }
-                    *y++ = sum / count;
+                    *y++ = eb_div_f32(sum, count);
                 }
             }
         }

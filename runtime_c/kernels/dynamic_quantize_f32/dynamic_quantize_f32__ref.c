@@ -9,11 +9,11 @@ EB_DYNAMIC_QUANTIZE_F32_DECL(eb_dynamic_quantize_f32__ref) {
             float v = eb_abs_f32(x[i]);
             a = v > a ? v : a;
         }
-        float s = p->div != 0 ? 127.0f / a : (1.0f / a) * 127.0f;
+        float s = p->div != 0 ? eb_div_f32(127.0f, a) : eb_div_f32(1.0f, a) * 127.0f;
         for (int32_t i = 0; i < p->cols; i++) {
             y[i] = eb_quantize_s8(x[i] * s, 0, p->qmin, p->qmax);
         }
-        d[r] = 1.0f / s;
+        d[r] = eb_div_f32(1.0f, s);
         x += p->cols;
         y += p->cols;
     }

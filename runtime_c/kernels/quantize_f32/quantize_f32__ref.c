@@ -4,7 +4,7 @@
 
 EB_QUANTIZE_F32_DECL(eb_quantize_f32__ref) {
     for (int32_t i = 0; i < p->n; i++) {
-        y[i] = eb_quantize_s8(x[i] / p->scale, p->zero_point, p->qmin, p->qmax);
+        y[i] = eb_quantize_s8(eb_div_f32(x[i], p->scale), p->zero_point, p->qmin, p->qmax);
     }
 }
 

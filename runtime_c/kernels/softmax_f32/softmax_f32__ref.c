@@ -14,7 +14,7 @@ EB_SOFTMAX_F32_DECL(eb_softmax_f32__ref) {
             sum += y[i];
         }
         for (int32_t i = 0; i < p->cols; i++) {
-            y[i] = y[i] / sum;
+            y[i] = eb_div_f32(y[i], sum);
         }
         x += p->cols;
         y += p->cols;
