@@ -11,7 +11,7 @@ import pytest
 from check_runner import Machine, build, kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unicorn import UcError
+from unicorn.unicorn import UcError
 
 from edgebit.errors import EdgebitError
 from edgebit.layouts.base import Layout, layout_of, round_up
@@ -207,3 +207,20 @@ def test_the_wrong_core_refuses_a_kernel(loaded: dict[str, list[Loaded]], tmp_pa
     wrong = Loaded(Machine("cortex-m0plus", elf), smlad.symbol, layout_of(smlad.layout))
     with pytest.raises(UcError):
         wrong.product(np.ones((8, 16), np.int8), np.ones(16, np.int8), b"")
+
+
+@pytest.mark.parametrize(
+    ("core", "per_weight"), [("cortex-m0plus", 1.06), ("cortex-m4f", 0.78), ("cortex-a76", 0.135)]
+)
+def test_fast_kernels_stay_fast(core: str, per_weight: float, tmp_path: Path) -> None:
+    """Executed instructions of a 128 x 640 product, half of the weights zero."""
+    kernel = kernels(core, "tmatvec_s8")[0]
+    machine = Machine(core, build(core, [kernel.path], tmp_path / "one.elf", kernel.symbol))
+    machine.count_instructions()
+    rng = np.random.default_rng(8)
+    trits = (rng.choice([-1, 1], (128, 640)) * (rng.random((128, 640)) < 0.5)).astype(np.int8)
+    x = rng.integers(-128, 128, 640).astype(np.int8)
+    got = Loaded(machine, kernel.symbol, layout_of(kernel.layout)).product(trits, x, b"")
+    np.testing.assert_array_equal(got, exact(trits, x))
+    assert machine.instructions is not None
+    assert machine.instructions / trits.size < per_weight

@@ -186,6 +186,8 @@ def test_the_tester_packs_as_the_exporter_does(name: str, tester: Machine) -> No
         assert tester.read(out, len(want)) == want
         assert tester.read(out + len(want), 64) == bytes(64)
         assert row_multiple == layout.row_multiple
-        assert layout.limits(np.zeros((1, max_cols), np.int8)) is None if max_cols < 1 << 20 else True
+        if name != "t2":  # which has no limit
+            assert layout.limits(np.zeros((1, max_cols), np.int8)) is None
+            assert layout.limits(np.zeros((1, max_cols + 1), np.int8)) is not None
         stem = next(k.path.stem for c in EMULATED for k in kernels(c, "tmatvec_s8") if k.layout == name)
         assert tester.call(scratch & ~1, rows, cols) == layout.scratch(stem, rows, cols)
