@@ -152,7 +152,6 @@ class Machine:
         if self._over is not None:
             raise LinkError(self._over)
         started = time.monotonic()
-        before = None
         self._idle = False
         self._resume()
         while not self._idle:
@@ -174,9 +173,8 @@ class Machine:
                 return
             if not self._watchdog.fired:
                 self._give_up(f"stopped for no known reason at {self._pc:#x}")
-            if self._pc == before and self._spins():
+            if self._spins():
                 self._give_up(f"hangs in an endless loop at {self._pc:#x} (a fault handler?)")
-            before = self._pc
             if time.monotonic() - started > self._hang_seconds:
                 self._give_up(
                     f"has computed for {self._hang_seconds:g} s without an answer, now at {self._pc:#x}"
@@ -187,12 +185,9 @@ class Machine:
         return False
 
     def _spins(self) -> bool:
-        """Whether the instruction at hand jumps to itself."""
-        try:
-            self._uc.emu_start(self._pc | int(self.thumb), 0xFFFFFFFE, count=1)
-        except UcError:
-            return False
-        return bool(self._uc.reg_read(self.pc_register) == self._pc)
+        """Whether the instruction at hand is a branch to itself."""
+        branch = b"\xfe\xe7" if self.thumb else b"\x00\x00\x00\x14"
+        return bytes(self._uc.mem_read(self._pc, len(branch))) == branch
 
     def _give_up(self, how: str) -> None:
         self._over = f"{self._where} {how}"
