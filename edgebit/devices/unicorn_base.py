@@ -20,7 +20,7 @@ _untyped: Any = unicorn
 Uc: Any = _untyped.Uc
 UcError: Any = _untyped.UcError
 
-_SLICE_SECONDS = 2.0
+_SLICE_SECONDS = 1.0
 _ACCESS = {
     unicorn.UC_MEM_READ_UNMAPPED: "read from unmapped address",
     unicorn.UC_MEM_WRITE_UNMAPPED: "write to unmapped address",

@@ -1,0 +1,102 @@
+"""Firmware for the emulated boards: the real ports and the real bench application round a hand-made model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from edgebit.board import Board, load_board
+from edgebit.resources import data_dir
+from edgebit.toolchain.base import Job, find_toolchain
+from edgebit.toolchain.elf import Image
+from edgebit.toolchain.uf2 import BOOT2_BYTES, seal_boot2
+
+TINY = Path(__file__).parents[1] / "unit" / "tiny_app"
+
+
+class Firmware(NamedTuple):
+    """A built program, as edgebit.devices.open wants it."""
+
+    elf: Path
+    bin: Path
+    image_id: str = "00" * 16
+
+
+def render_script(board: Board) -> str:
+    """The linker script of a Cortex-M board."""
+    memory = "\n".join(f"  {m.name} : ORIGIN = {m.origin:#x}, LENGTH = {m.length:#x}" for m in board.memories)
+    boot = ""
+    if any(m.kind == "boot" for m in board.memories):
+        boot = "  .boot2 : { KEEP(*(.boot2)) } > BOOT2"
+    template = (data_dir("runtime_c") / "port" / "cortex_m" / "link.ld").read_text()
+    return template.replace("@MEMORY@", memory).replace("@BOOT@", boot).replace("@STACK@", "1024")
+
+
+def port_sources(board: Board) -> tuple[list[Path], list[Path]]:
+    """(sources, include folders) of a board's port."""
+    port = data_dir("runtime_c") / "port"
+    if not board.core.is_cortex_m:
+        return [port / "linux" / "port.c", port / "freestanding" / "mem.c"], [port, port / "freestanding"]
+    sources = [
+        port / "cortex_m" / "start.c",
+        port / "freestanding" / "mem.c",
+        board.path / board.port["start"],
+    ]
+    if board.uart is not None:
+        sources.append(port / "uart" / f"{board.uart.model}.c")
+    if "boot2" in board.port:
+        sources.append(board.path / board.port["boot2"])
+    return sources, [port, port / "cortex_m", port / "freestanding"]
+
+
+def build(board: Board, sources: list[Path], includes: list[Path], folder: Path) -> Firmware:
+    """Compile and link one program for a board with zig."""
+    more_sources, more_includes = port_sources(board)
+    script = entry = ""
+    if board.core.is_cortex_m:
+        assert board.uart is not None
+        (folder / "link.ld").write_text(render_script(board))
+        (folder / "board_config.h").write_text(
+            f"#define EB_CLOCK_HZ {board.clock_hz}u\n#define EB_UART_BASE {board.uart.base:#x}u\n"
+            f"#define EB_UART_CLOCK_HZ {board.port['uart_clock_hz']}u\n#define EB_UART_BAUD {board.uart.baud}u\n"
+        )
+        script, entry = "link.ld", "Reset"
+    else:
+        entry = "_start"
+    elf = folder / "firmware.elf"
+    job = Job(
+        folder=folder,
+        core=board.core,
+        sources=tuple(str(s) for s in [*sources, *more_sources]),
+        includes=(str(folder), *(str(i) for i in [*includes, *more_includes])),
+        defines=("EB_TRACE", f'TINY_BOARD="{board.name}"'),
+        script=script,
+        entry=entry,
+        output=elf,
+    )
+    find_toolchain("zig").build(job)
+    image = Image(elf).flat()[1] if board.core.is_cortex_m else elf.read_bytes()
+    if "boot2" in board.port:
+        image = seal_boot2(image[:BOOT2_BYTES]) + image[BOOT2_BYTES:]
+    (folder / "firmware.bin").write_bytes(image)
+    return Firmware(elf, folder / "firmware.bin")
+
+
+@pytest.fixture(scope="session")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
+    """The bench application for a board, by name; built once."""
+    built: dict[str, Firmware] = {}
+
+    def make(name: str) -> Firmware:
+        if name not in built:
+            rc = data_dir("runtime_c")
+            sources = [*sorted((rc / "app").glob("*.c")), TINY / "tiny.c"]
+            folder = tmp_path_factory.mktemp(f"firmware-{name}")
+            # The model's folder has a stand-in for eb_port.h that says the same as the real one.
+            built[name] = build(load_board(name), sources, [rc / "include", rc / "app", TINY], folder)
+        return built[name]
+
+    return make
