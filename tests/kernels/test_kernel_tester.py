@@ -139,8 +139,8 @@ PLANTED = [
     (
         "cortex-a76",
         "kernels/tmatvec_s8/tmatvec_s8__neon_dotprod.c",
-        "acc + r + 12",
-        "acc + r + 13",
+        "acc + 12,",
+        "acc + 13,",
         "outside acc",
     ),
 ]
