@@ -52,7 +52,7 @@ def port_sources(board: Board) -> tuple[list[Path], list[Path]]:
     return sources, [port, port / "cortex_m", port / "freestanding"]
 
 
-def build(board: Board, sources: list[Path], includes: list[Path], folder: Path) -> Firmware:
+def build(board: Board, sources: list[Path], includes: list[Path], folder: Path, *defines: str) -> Firmware:
     """Compile and link one program for a board with zig."""
     more_sources, more_includes = port_sources(board)
     script = entry = ""
@@ -72,7 +72,7 @@ def build(board: Board, sources: list[Path], includes: list[Path], folder: Path)
         core=board.core,
         sources=tuple(str(s) for s in [*sources, *more_sources]),
         includes=(str(folder), *(str(i) for i in [*includes, *more_includes])),
-        defines=("EB_TRACE", f'TINY_BOARD="{board.name}"'),
+        defines=("EB_TRACE", f'TINY_BOARD="{board.name}"', *defines),
         script=script,
         entry=entry,
         output=elf,
@@ -98,5 +98,20 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmwa
             # The model's folder has a stand-in for eb_port.h that says the same as the real one.
             built[name] = build(load_board(name), sources, [rc / "include", rc / "app", TINY], folder)
         return built[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Firmware]:
+    """A program of one source file on a board's port; built once for each set of definitions."""
+    built: dict[tuple[str, ...], Firmware] = {}
+
+    def make(name: str, source: Path, *defines: str) -> Firmware:
+        key = (name, str(source), *defines)
+        if key not in built:
+            folder = tmp_path_factory.mktemp(f"program-{name}")
+            built[key] = build(load_board(name), [source], [], folder, *defines)
+        return built[key]
 
     return make
