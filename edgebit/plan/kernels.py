@@ -5,8 +5,8 @@ A variant is one C file, runtime_c/kernels/<family>/<family>__<variant>.c, whose
 name, an underscore and a flavour. The file is found by discovery; there is no list to edit.
 
 Prices come from the core's table: `[cost.<file stem>]` holds, for each count that `Op.work` gives ("call",
-"row", "mac", "element" ...), what one of them costs in the core's metric. `[cost.<op name>]`, where
-present, is what the code around the kernel costs (loops, epilogue) and is added.
+"row", "mac", "element" ...), what one of them costs in the core's metric; `[cost.epilogue_<kind>]` is added
+for linear layers, and `[cost.<op>]` prices an op that needs no kernel. tests/tools/measure_core.py fits them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 
 from edgebit.core import Core, list_cores, load_core
 from edgebit.errors import EdgebitError
-from edgebit.ir.graph import Array, Graph, Int8Weights, Node, TernaryWeights
+from edgebit.ir.graph import Array, Graph, Int8Weights, Node, Requant, TernaryWeights
 from edgebit.layouts.base import layout_of
 from edgebit.ops.base import KernelChoice, Lowered, op_of
 from edgebit.resources import data_dir
@@ -123,31 +123,40 @@ def weight_matrix(node: Node, graph: Graph, family: str) -> Array | None:
     return flat.T if family.startswith("dwconv") else flat
 
 
+def work_tables(node: Node, stem: str) -> tuple[str, ...]:
+    """The cost tables that together price a node: that of the kernel (or of the op, when it needs none),
+    and for linear layers that of the epilogue, which costs the same under every kernel."""
+    e = node.attrs.get("epilogue")
+    if e is None:
+        return (stem,)
+    kind = "requant" if isinstance(e, Requant) else "dynamic" if len(node.inputs) > 2 else "affine"
+    return (stem, f"epilogue_{kind}")
+
+
 def price(core: Core, node: Node, graph: Graph, kernel: Kernel | None) -> tuple[float, bool]:
-    """What one run of the node costs with that kernel, and whether the core's table really prices it."""
+    """What one run of the node costs with that kernel, and whether the core's table really prices it.
+
+    A kernel without an entry is priced like its family's reference code, at half of that when it is written
+    for an instruction set; a family without any like "default".
+    """
     work = op_of(node).work(node, graph)
-    around = core.costs.get(node.op)
-    total = 0.0 if around is None else _sum(around, work)
-    if kernel is None:
-        if around is not None:
-            return total, True
-        fallback = core.costs.get("default", DEFAULT_COST)
-        return _sum(fallback, work), False
-    if kernel.stem in core.costs:
-        return total + _sum(core.costs[kernel.stem], work), True
-    for name in (f"{kernel.family}__ref", "default"):
-        if name in core.costs:
-            return total + _sum(core.costs[name], work), False
-    return total + _sum(DEFAULT_COST, work), False
+    stem, *others = work_tables(node, kernel.stem if kernel else node.op)
+    total = sum(_sum(core.costs[t], work) for t in others if t in core.costs)
+    if stem in core.costs:
+        return total + _sum(core.costs[stem], work), True
+    if kernel is not None and f"{kernel.family}__ref" in core.costs:
+        return total + _sum(core.costs[f"{kernel.family}__ref"], work) / 2, False
+    half = 2.0 if kernel is not None and kernel.isa != "ref" else 1.0
+    return total + _sum(core.costs.get("default", DEFAULT_COST), work) / half, False
 
 
 def _sum(table: Mapping[str, float], work: Mapping[str, float]) -> float:
     return sum(table[k] * n for k, n in sorted(work.items()) if k in table)
 
 
-def candidates(node: Node, graph: Graph, core: Core) -> list[Candidate]:
+def candidates(node: Node, graph: Graph, core: Core, only: str | None = None) -> list[Candidate]:
     """Every kernel that can run this node on this core, cheapest first; one entry of choice None for an op
-    that needs no kernel."""
+    that needs no kernel. `only`: just the kernel of that file stem."""
     op = op_of(node)
     families = op.families(node, graph)
     if not families:
@@ -159,6 +168,8 @@ def candidates(node: Node, graph: Graph, core: Core) -> list[Candidate]:
     for family in families:
         matrix = weight_matrix(node, graph, family)
         for k in kernels_for(family, core):
+            if only is not None and k.stem != only:
+                continue
             reason = layout_of(k.layout).limits(matrix) if k.layout and matrix is not None else None
             if reason is not None:
                 refused.append(f"{k.stem}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgebit.board import Board
@@ -170,14 +171,17 @@ def make_plan(
     board: Board | None = None,
     optimize: Optimize = "balanced",
     flash_budget: int | None = None,
+    kernels: Mapping[str, str] | None = None,
 ) -> Plan:
     """Decide everything about running a canonical graph on a core.
 
     flash_budget limits the bytes of all layers' constants; by default it is what the board's flash leaves
-    beside the code. Whether the result fits is for `edgebit.plan.account.fit` to say. Deterministic.
+    beside the code. kernels forces a kernel (file stem) on nodes by name. Whether the result fits is for
+    `edgebit.plan.account.fit` to say. Deterministic.
     """
     graph.check()
-    found = [candidates(node, graph, core) for node in graph.nodes]
+    forced = kernels or {}
+    found = [candidates(node, graph, core, forced.get(node.name)) for node in graph.nodes]
     picked = choose(found, optimize, flash_budget)
     if flash_budget is None and board is not None and board.flash_bytes:
         bounds = load_bounds(core)

@@ -157,6 +157,9 @@ class Walk:
                 else:
                     self.dispatched.join(now)
             follow = list(effect.jumps)
+            if effect.call is not None and self._is_far_jump(effect.call):
+                follow.append(effect.call)
+                effect.call, effect.after = None, False
             if effect.call is not None:
                 self._note(insn.address, effect.call, now.depth)
                 if self._is_switch_helper(effect.call):
@@ -174,6 +177,11 @@ class Walk:
     def _follows(self, address: int) -> bool:
         f = self.image.function_at(address)
         return f is not None and f.start == address
+
+    def _is_far_jump(self, target: int) -> bool:
+        """Whether a `bl` only jumps: Thumb-1 compilers use it where `b` does not reach within a function."""
+        f = self.image.function_at(target)
+        return target != self.function.start and f is not None and f.start == self.function.start
 
     def _is_switch_helper(self, target: int) -> bool:
         f = self.image.function_at(target)

@@ -38,7 +38,9 @@ class StackReport:
     frames: dict[str, int]
 
 
-class _Graph:
+class CallGraph:
+    """The calls of an image, walked on demand. `worst` holds what `deepest` has settled, by function start."""
+
     def __init__(self, image: Image, core: Core) -> None:
         self.image = image
         self.core = core
@@ -110,6 +112,21 @@ class _Graph:
                 best = (total, callee.start, call.depth)
         self.worst[f.start] = (best[0], frame, best[1], best[2])
 
+    def depth_of(self, name: str) -> int:
+        """Bytes of stack from entering the named function to the deepest point below it."""
+        return self.deepest(self.function(self.image.symbol(name).address & ~1, "a look-up"))
+
+    def reachable(self, f: Function) -> set[str]:
+        """Names of all functions f may call, directly or not."""
+        seen: dict[int, Function] = {f.start: f}
+        work = [f]
+        while work:
+            for c in self._callees(self.frame(work.pop())):
+                if c.start not in seen:
+                    seen[c.start] = c
+                    work.append(c)
+        return {g.name for g in seen.values() if g.start != f.start}
+
     def path(self, f: Function) -> tuple[tuple[str, int], ...]:
         found: list[tuple[str, int]] = []
         at: int | None = f.start
@@ -125,7 +142,7 @@ def stack_usage(path: Path, core: Core, *, entry: str | None = None) -> StackRep
     image = Image(path)
     if image.machine not in ("arm", "aarch64"):
         raise ToolchainError(f"{path.name}: the stack of {image.machine} programs is not analysed")
-    graph = _Graph(image, core)
+    graph = CallGraph(image, core)
     root = graph.function(image.symbol(entry).address & ~1 if entry else image.entry, "the entry point")
     program = graph.deepest(root)
     exception = 0

@@ -84,6 +84,8 @@ LEAF = thumb("leaf", "push {r4-r7, lr}\nsub sp, #20\nadd sp, #20\npop {r4-r7, pc
          "pop {r4, pc}", 4048),
         # a conditional return inside an IT block: what follows keeps the frame
         ("cortex-m4f", "push {r4, lr}\ncmp r0, #0\nit eq\npopeq {r4, pc}\nbl leaf\npop {r4, pc}", 48),
+        # a jump out of reach of `b`: `bl` within the function comes back to nobody
+        ("cortex-m0plus", "push {r4, lr}\nsub sp, #16\nbl 1f\nnop\nnop\n1:\nadd sp, #16\npop {r4, pc}", 24),
         # a jump table: both cases are walked at the depth of the dispatch
         ("cortex-m4f", "push {r4, lr}\nsub sp, #16\ntbb [pc, r0]\n1:\n.byte 1, 3\n.p2align 1\nb 2f\n"
          "bl leaf\n2:\nadd sp, #16\npop {r4, pc}", 64),

@@ -1,0 +1,440 @@
+"""Measures a core: what kernels cost on it and how much code and stack they take.
+
+    python tests/tools/measure_core.py bounds cortex-m0plus     writes runtime_c/cores/bounds/<core>.toml
+    python tests/tools/measure_core.py cost cortex-m0plus       rewrites the [cost.*] tables of the core's toml
+
+Both build real exports of a board with that core from random single-op samples, merged into one graph.
+Bounds are read from the linked images of every installed toolchain. Costs are counted on the emulated
+board, layer by layer, and fitted to the counts of Op.work: coefficients are at least 0 and minimise the
+relative error over all layers. Run again after changing a kernel, a driver, the application or a port;
+tests/unit/test_plan_bounds.py says when that is due.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgebit.exporters.pipeline import ExportMeta, export_model
+
+from edgebit.bench.folder import open_export
+from edgebit.bench.session import connect
+from edgebit.board import Board, list_boards, load_board
+from edgebit.core import Core, load_core
+from edgebit.errors import ToolchainError
+from edgebit.ir.graph import Array, Graph, Node, Tensor
+from edgebit.ops.base import Sample, registry
+from edgebit.ops.linear_samples import linear_sample
+from edgebit.plan.kernels import candidates, work_tables
+from edgebit.plan.plan import Plan, make_plan
+from edgebit.toolchain.base import toolchains
+from edgebit.toolchain.build import build_export
+from edgebit.toolchain.elf import Image
+from edgebit.toolchain.stack import CallGraph, stack_usage
+
+SEED = 20260101
+DENSE = [
+    (1, 4, 2),
+    (1, 8, 24),
+    (2, 128, 3),
+    (1, 32, 16),
+    (1, 64, 64),
+    (1, 100, 10),
+    (1, 256, 32),
+    (1, 400, 8),
+    (3, 48, 24),
+]
+CONV = [  # input (H, W, C), weights (OC, KH, KW), stride
+    ((3, 3, 2), (2, 2, 2), 1),
+    ((8, 8, 8), (16, 3, 3), 1),
+    ((6, 6, 16), (16, 3, 3), 2),
+    ((6, 6, 32), (24, 1, 1), 1),
+    ((10, 10, 1), (8, 3, 3), 1),
+    ((4, 4, 64), (8, 1, 1), 1),
+]
+DEPTHWISE = [
+    ((3, 3, 2), (2, 2), 1),
+    ((5, 5, 24), (1, 1), 1),
+    ((7, 7, 6), (3, 3), 1),
+    ((6, 6, 16), (3, 3), 1),
+    ((8, 8, 8), (5, 5), 2),
+    ((4, 4, 32), (3, 3), 1),
+]
+EPILOGUE_COUNTS = ("element", "pixel")
+
+
+def kinds() -> list[tuple[str, str]]:
+    return [(m, w) for m in ("requant", "affine", "dynamic") for w in ("trit", "s8")] + [
+        ("f32", w) for w in ("trit", "s8", "f32")
+    ]
+
+
+def draw(rng: np.random.Generator, mode: str, weights: str, *args: Any) -> Sample:
+    """A linear sample of one kind; `linear_sample` picks kinds at random."""
+    while True:
+        s = linear_sample(rng, *args)
+        if s.note.startswith(f"{mode} {weights} "):
+            return s
+
+
+def linear_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Dense, convolution and depthwise layers of every kind, in shapes that real models have."""
+    for mode, w in kinds():
+        for m, k, n in DENSE:
+            yield draw(rng, mode, w, "dense", (m, k), (n, k), {}, m)
+        for (h, wd, c), (oc, kh, kw), stride in CONV:
+            pad = kh // 2
+            attrs = {
+                "strides": (stride, stride),
+                "pads": (pad, pad, pad, pad),
+                "dilations": (1, 1),
+                "groups": 1,
+            }
+            yield draw(rng, mode, w, "conv2d", (1, h, wd, c), (oc, kh, kw, c), attrs, 1)
+        for (h, wd, c), (kh, kw), stride in DEPTHWISE:
+            pad = kh // 2
+            attrs = {
+                "strides": (stride, stride),
+                "pads": (pad, pad, pad, pad),
+                "dilations": (1, 1),
+                "groups": c,
+            }
+            yield draw(rng, mode, w, "conv2d", (1, h, wd, c), (c, kh, kw, 1), attrs, 1)
+
+
+def other_samples(rng: np.random.Generator, each: int) -> Iterable[Sample]:
+    """Random samples of every op that is not linear."""
+    for name, op in sorted(registry().items()):
+        if name in ("dense", "conv2d"):
+            continue
+        for _ in range(each):
+            s = op.samples(rng)
+            if s is not None:
+                yield s
+
+
+def merge(samples: Sequence[Sample]) -> tuple[Graph, dict[str, Array]]:
+    """One graph that runs every sample's node side by side, and its inputs."""
+    g = Graph("measure")
+    values: dict[str, Array] = {}
+    for k, s in enumerate(samples):
+        name = {n: f"s{k}.{n}" for n in [*s.graph.tensors, *s.graph.consts]} | {"": ""}
+        for t in s.graph.tensors.values():
+            g.tensors[name[t.name]] = Tensor(name[t.name], t.shape, t.dtype, t.quant)
+        g.consts |= {name[c]: v for c, v in s.graph.consts.items()}
+        g.inputs += [name[i] for i in s.graph.inputs]
+        values |= {name[i]: np.where(np.isfinite(v), v, 1).astype(v.dtype) for i, v in s.inputs.items()}
+        for n in s.graph.nodes:
+            g.nodes.append(
+                Node(
+                    n.op,
+                    f"s{k}",
+                    [name[i] for i in n.inputs],
+                    [name[o] for o in n.outputs],
+                    n.attrs,
+                )
+            )
+        g.outputs += [name[o] for o in s.graph.outputs]
+    g.check()
+    return g, values
+
+
+def with_every_kernel(samples: Iterable[Sample], core: Core) -> tuple[list[Sample], dict[str, str]]:
+    """Each sample once for each kernel that can run it; the kernel forced on each node of the merged graph."""
+    found: list[Sample] = []
+    forced: dict[str, str] = {}
+    for s in samples:
+        for c in candidates(s.graph.nodes[0], s.graph, core):
+            if c.choice is not None:
+                forced[f"s{len(found)}"] = c.choice.stem
+            found.append(s)
+    return found, forced
+
+
+def export(plan: Plan, values: dict[str, Array], board: Board, folder: Path) -> Path:
+    meta = ExportMeta("measure", board.name, "measure", "0" * 64, source_note="random")
+    return export_model(plan, [values], folder / "measure", meta=meta)
+
+
+def boards_of(core: Core) -> list[Board]:
+    """Boards with this core, the one with most RAM first."""
+    return sorted(
+        (load_board(b) for b in list_boards() if load_board(b).core.name == core.name),
+        key=lambda b: (-b.ram_bytes, b.name),
+    )
+
+
+# Costs
+
+
+def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tuple[str, str], float]:
+    """Non-negative coefficients that minimise the sum of squared relative errors (coordinate descent)."""
+    columns = sorted({c for counts, _ in rows for c in counts})
+    at = {c: k for k, c in enumerate(columns)}
+    a = np.zeros((len(rows), len(columns)))
+    for r, (counts, value) in enumerate(rows):
+        for c, n in counts.items():
+            a[r, at[c]] = n / value
+    norm = np.linalg.norm(a, axis=0)
+    a /= norm
+    x = np.zeros(len(columns))
+    residual = np.ones(len(rows))
+    for _ in range(20000):
+        moved = 0.0
+        for k in range(len(columns)):
+            step = max(-x[k], float(a[:, k] @ residual))
+            x[k] += step
+            residual -= step * a[:, k]
+            moved = max(moved, abs(step))
+        if moved < 1e-9:
+            break
+    return {c: float(x[k] / norm[k]) for c, k in at.items()}
+
+
+def measure_costs(core: Core) -> None:
+    rng = np.random.default_rng(SEED)
+    board = boards_of(core)[0]
+    samples, forced = with_every_kernel([*linear_samples(rng), *other_samples(rng, 14)], core)
+    rows: list[tuple[dict[tuple[str, str], float], float]] = []
+    notes: list[tuple[str, str]] = []
+    chunk = 60
+    for start in range(0, len(samples), chunk):
+        part = samples[start : start + chunk]
+        g, values = merge(part)
+        names = {
+            f"s{k - start}": forced[f"s{k}"] for k in range(start, start + len(part)) if f"s{k}" in forced
+        }
+        with tempfile.TemporaryDirectory() as tmp:
+            plan = make_plan(g, core, board, kernels=names)
+            folder = open_export(export(plan, values, board, Path(tmp)))
+            with connect(folder, emulate="", count=True) as device:
+                for k, i in enumerate(g.inputs):
+                    device.link.write_input(k, np.ascontiguousarray(values[i]).tobytes())
+                device.link.run(hash_layers=False)
+                assert device.counter is not None
+                counts = dict(device.counter.layers())
+        for layer in plan.layers:
+            value = counts.get(layer.index, 0)
+            if layer.lowered.alias or value == 0:
+                continue
+            stem = layer.choice.stem if layer.choice else layer.node.op
+            work = registry()[layer.node.op].work(layer.node, g)
+            tables = work_tables(layer.node, stem)
+            rows.append(
+                (
+                    {
+                        (t, n): v
+                        for t in tables
+                        for n, v in work.items()
+                        if not t.startswith("epilogue_") or n in EPILOGUE_COUNTS
+                    },
+                    float(value),
+                )
+            )
+            notes.append((stem, f"{part[int(layer.node.name[1:])].note}"))
+        print(f"{core.name}: {min(start + chunk, len(samples))} of {len(samples)} layers", flush=True)
+    found = fit_costs(rows)
+    worst: dict[str, list[float]] = defaultdict(list)
+    for (counts_, value), (stem, _) in zip(rows, notes, strict=True):
+        worst[stem].append(sum(found[c] * n for c, n in counts_.items()) / value - 1)
+    tables: dict[str, dict[str, float]] = defaultdict(dict)
+    for (table, name), v in found.items():
+        if v > 1e-3:
+            tables[table][name] = v
+    text = core.path.read_text()
+    text = re.split(r"\n# What kernels cost", text)[0].rstrip() + "\n"
+    text += (
+        f"\n# What kernels cost, in {core.metric}: one entry for each count of Op.work. Fitted by\n"
+        f"# tests/tools/measure_core.py to emulated runs on the {board.title}; the comment gives the spread\n"
+        "# of the relative error over the layers measured.\n"
+    )
+    for table in sorted(tables):
+        errors = worst.get(table)
+        spread = f" # {min(errors):+.0%} .. {max(errors):+.0%} of {len(errors)}" if errors else ""
+        text += f"\n[cost.{table}]{spread}\n"
+        for n, v in sorted(tables[table].items()):
+            text += f"{n} = {v:.4g}\n"
+    core.path.write_text(text)
+
+
+# Bounds
+
+
+def program_functions(image: Image) -> set[str]:
+    """Names of the functions of an image that is all program and no model."""
+    return {f.name for f in image.functions}
+
+
+def plain(name: str) -> str:
+    """A function's name without what a compiler adds to clones."""
+    return re.split(r"\.(constprop|isra|part|cold|lto_priv)\b", name)[0]
+
+
+def _data_beside_arena(image: Image, plan: Plan) -> int:
+    s = image.sizes()
+    return s.data + s.bss - plan.arena_bytes - plan.state_bytes
+
+
+def _in_flash(image: Image, board: Board) -> int:
+    """Bytes of code in memories of kind flash (a boot stage has its own)."""
+    flash = [m for m in board.memories if m.kind == "flash"]
+    code = 0
+    for s in image.sections:
+        if s.executable and (not flash or any(m.origin <= s.address < m.origin + m.length for m in flash)):
+            code += s.size
+    return code
+
+
+class Built:
+    """One plan built for one board with one toolchain."""
+
+    def __init__(self, samples: Sequence[Sample], forced: dict[str, str], board: Board, chain: str) -> None:
+        g, values = merge(samples)
+        self.plan = make_plan(g, board.core, board, kernels=forced)
+        with tempfile.TemporaryDirectory() as tmp:
+            built = build_export(export(self.plan, values, board, Path(tmp)), toolchain_name=chain)
+            self.image = Image(built.elf)
+            self.stack = stack_usage(built.elf, board.core)
+            self.graph = CallGraph(self.image, board.core)
+            self.graph.deepest(self.graph.function(self.image.entry, "reset"))
+        self.code = _in_flash(self.image, board)
+        self.run = next(f for f in self.image.functions if f.name == "measure_run")
+        self.const = self.image.sizes().const - self.plan.weight_bytes
+        self.data = _data_beside_arena(self.image, self.plan)
+
+
+def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
+    rng = np.random.default_rng(SEED)
+    boards = boards_of(core)
+    one = next(s for s in other_samples(rng, 1) if s.graph.nodes[0].op == "lut")
+    layer_code = layer_const = layer_data = 0.0
+    few, many = [Built([one] * n, {}, boards[0], chain) for n in (4, 20)]
+    layer_data = (many.data - few.data) / 16
+    lin = [draw(rng, "affine", "trit", "conv2d", (1, 4, 4, 4), (4, 3, 3, 4),
+                {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}, 1)]  # fmt: skip
+    a, b = [Built(lin * n, {}, boards[0], chain) for n in (4, 20)]
+    layer_code = max((many.code - few.code) / 16, (b.code - a.code) / 16)
+    layer_const = max((many.const - few.const) / 16, (b.const - a.const) / 16)
+    kernel = few.image.function_at(few.image.symbol("eb_lut_s8__ref").address & ~1)
+    assert kernel is not None
+    kernel_bytes = kernel.end - kernel.start
+    tiny = {board.name: Built([one] * 4, {}, board, chain) for board in boards}
+    program = {
+        "code": max(t.code for t in tiny.values()) - round(4 * layer_code) - kernel_bytes,
+        "const": max(t.const for t in tiny.values()) - round(4 * layer_const),
+        "data": max(t.data for t in tiny.values()) - round(4 * layer_data),
+        "stack": max(t.stack.bytes - t.graph.depth_of("eb_lut_s8__ref") for t in tiny.values()),
+    }
+    base = program_functions(few.image)
+    functions: dict[str, int] = {}
+    helpers: dict[str, int] = {}
+    needs: dict[str, set[str]] = {}
+    stacks: dict[str, int] = {}
+    rng = np.random.default_rng(SEED)
+    samples, forced = with_every_kernel([*linear_samples(rng), *other_samples(rng, 3)], core)
+    deepest_run = few.stack.frames["measure_run"]
+    chunk = 120
+    for start in range(0, len(samples), chunk):
+        part = samples[start : start + chunk]
+        names = {
+            f"s{k - start}": forced[f"s{k}"] for k in range(start, start + len(part)) if f"s{k}" in forced
+        }
+        built = Built(part, names, boards[0], chain)
+        deepest_run = max(deepest_run, built.stack.frames["measure_run"])
+        mine = {f"eb_{s}" for s in built.plan.kernel_stems()}
+        drivers = {layer.lowered.function for layer in built.plan.layers}
+        for f in built.image.functions:
+            name = plain(f.name)
+            if name in base and name not in mine:
+                continue
+            size = -(-(f.end - f.start) // 4) * 4
+            owner = next((m for m in sorted(mine, key=len, reverse=True) if name.startswith(m)), None)
+            if name in drivers or owner is not None:
+                key = name if name in drivers else str(owner)
+                extra = functions.get(key, 0) if key != name else 0
+                functions[key] = max(functions.get(key, 0), size) if key == name else extra
+            else:
+                helpers[name] = max(helpers.get(name, 0), size)
+        for m in mine:
+            parts = [f for f in built.image.functions if plain(f.name).startswith(m)]
+            parts = [
+                f
+                for f in parts
+                if not any(o != m and o.startswith(m) and plain(f.name).startswith(o) for o in mine)
+            ]
+            functions[m] = max(functions.get(m, 0), sum(-(-(f.end - f.start) // 4) * 4 for f in parts))
+        for name in mine | drivers:
+            found = [f for f in built.image.functions if plain(f.name) == name]
+            for f in found:
+                reach = built.graph.reachable(f)
+                needs.setdefault(name, set()).update(
+                    plain(h) for h in reach if plain(h) in helpers and plain(h) != name
+                )
+                if f.start in built.graph.worst:
+                    stacks[name] = max(stacks.get(name, 0), built.graph.deepest(f))
+        direct = {plain(h) for h in built.graph.reachable(built.run)} & set(helpers)
+        for name in drivers - {plain(f.name) for f in built.image.functions}:
+            needs.setdefault(name, set()).update(direct & needs.get(name, set()))
+        print(f"{core.name} {chain}: {min(start + chunk, len(samples))} of {len(samples)} layers", flush=True)
+    program["stack"] += deepest_run - few.stack.frames["measure_run"]
+    return {
+        "program": program,
+        "layer": {
+            "code": -int(-layer_code // 1),
+            "const": -int(-layer_const // 1),
+            "data": -int(-layer_data // 1),
+        },
+        "functions": functions,
+        "helpers": helpers,
+        "needs": {k: sorted(v) for k, v in needs.items() if v},
+        "stacks": stacks,
+    }
+
+
+def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
+    path = core.path.parent / "bounds" / f"{core.name}.toml"
+    path.parent.mkdir(exist_ok=True)
+    lines = [
+        f"# Bytes of code and stack on the {core.title}, by toolchain, measured by tests/tools/measure_core.py.",
+        "# program: everything that is not the model, on the board where it is largest. layer: for each layer.",
+        "# functions, stacks: each kernel and driver (stack with all it calls). helpers: library functions;",
+        "# needs: which of them a kernel or driver pulls in.",
+    ]
+    for chain, tables in found.items():
+        for table, entries in tables.items():
+            lines.append(f"\n[{chain}.{table}]")
+            for k in sorted(entries):
+                v = entries[k]
+                value = "[" + ", ".join(f'"{x}"' for x in v) + "]" if isinstance(v, list) else str(v)
+                lines.append(f'"{k}" = {value}' if table not in ("program", "layer") else f"{k} = {value}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 2 or arguments[0] not in ("bounds", "cost"):
+        print(__doc__)
+        return 2
+    core = load_core(arguments[1])
+    if arguments[0] == "cost":
+        measure_costs(core)
+        return 0
+    found = {}
+    for chain in sorted(toolchains(), reverse=True):
+        try:
+            toolchains()[chain].version(core)
+        except ToolchainError as e:
+            print(f"left out: {e}")
+            continue
+        found[chain] = measure_bounds(core, chain)
+    write_bounds(core, found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
