@@ -14,7 +14,7 @@ from edgebit.ops.support import c_float
 from edgebit.plan.plan import PlannedLayer
 from edgebit.resources import data_dir
 
-from .ctext import CTYPES, banner, comment, count, identifier, rows, shape, values, wrap
+from .ctext import CTYPES, WIDTH, banner, comment, count, identifier, rows, shape, values, wrap
 from .pipeline import Export
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
@@ -190,7 +190,7 @@ def _params(export: Export) -> list[str]:
             head = f"static const {ctype} {export.name}_l{layer.index}_params = {{"
             items = [f".{k} = {v}" for k, v in fields.items()]
             one = head + ", ".join(items) + "};"
-            out.append(one if len(one) <= 110 else wrap(head + "\n    ", items, ",\n};"))
+            out.append(one if len(one) <= WIDTH else f"{head}\n{rows(items)}\n}};")
     return [*out, ""] if out else []
 
 
@@ -258,18 +258,24 @@ def _run(export: Export) -> str:
         "    if (ctx->tag != TAG) {\n        return EB_ERR_NOT_INITIALISED;\n    }",
         "    uint8_t *const arena = ctx->arena;",
     ]
+    used = {o for n in g.nodes for o in n.outputs}
+    used |= {
+        layer.node.inputs[k]
+        for layer in export.plan.layers
+        if not layer.lowered.alias
+        for k in layer.lowered.inputs
+    }
+    checked = [n for n in g.inputs if g.tensors[n].dtype is DType.F32]
     wheres = {
         n: f"    {CTYPES[g.tensors[n].dtype]} *const {pointers[n]} = (void *)(arena + {export.plan.offsets[n]});"
         for n in export.tensors
+        if n in used or n in checked
     }
     column = min(max(map(len, wheres.values())), 72)
     out += [f"{where:{column}} // {shape(g.tensors[n])}" for n, where in wheres.items()]
-    for name in g.inputs:
-        if g.tensors[name].dtype is DType.F32:
-            out.append(f"    if (!eb_all_finite({pointers[name]}, {g.tensors[name].elements})) {{")
-            out.append("        return EB_ERR_NOT_FINITE;\n    }")
-        elif not any(name in layer.node.inputs for layer in export.plan.layers):
-            out.append(f"    (void){pointers[name]};")
+    for name in checked:
+        out.append(f"    if (!eb_all_finite({pointers[name]}, {g.tensors[name].elements})) {{")
+        out.append("        return EB_ERR_NOT_FINITE;\n    }")
     for layer in export.plan.layers:
         out += ["", *_layer(export, layer, pointers)]
     return "\n".join([*out, "", "    return EB_OK;", "}", ""])
