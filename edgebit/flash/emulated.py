@@ -1,0 +1,49 @@
+"""Flashing an emulated board: boot exactly the file that would be written, and ask it who it is."""
+
+from __future__ import annotations
+
+from edgebit.board import Board
+from edgebit.devices.open import emulators, open_device
+from edgebit.errors import WriteError
+from edgebit.flash.base import Built
+from edgebit.flash.uf2 import checked_image
+
+
+class EmulatedFlasher:
+    """Boots the image in the board's emulator, or runs it when the board is this machine."""
+
+    name = "emulated"
+
+    def can(self, board: Board) -> bool:
+        return bool(emulators(board)) or board.core.family == "host"
+
+    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
+        if board.core.family == "host":
+            return [f"run {built.elf.name} on this machine", "ask it for its model and image"]
+        first = f"boot {built.bin.name} on the emulated {board.title}"
+        return [first, f"ask it for its model and image ({built.image_id})"]
+
+    def run(
+        self,
+        board: Board,
+        built: Built,
+        *,
+        volume: str | None = None,
+        emulate: str | None = None,
+        model_id: str | None = None,
+    ) -> str:
+        host = board.core.family == "host"
+        if not host and built.uf2 is not None:
+            _, image = checked_image(board, built)
+            flat = built.bin.read_bytes()
+            if image[: len(flat)] != flat:
+                raise WriteError(
+                    f"{built.uf2.name} and {built.bin.name} hold different images; build them again"
+                )
+        name = None if host else (emulate or "")
+        with open_device(board, built, emulate=name, model_id=model_id) as device:
+            hello = device.link.hello()
+        return f"{device.title} started and answers as {hello.model_name!r}, image {hello.image_id}"
+
+
+FLASHER = EmulatedFlasher()

@@ -1,0 +1,123 @@
+"""UF2 over the drive that RP2040 and RP2350 show when they start with BOOTSEL held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgebit.board import Board
+from edgebit.devices.bootrom import refusal
+from edgebit.errors import NoBoardError, ToolchainError, WriteError, WrongBoardError
+from edgebit.flash.base import Built, confirm, mounted_volumes, wait_until_gone, write_through
+from edgebit.toolchain.uf2 import read_uf2
+
+INFO = "INFO_UF2.TXT"
+RESTART_SECONDS = 10.0
+_NAME = "EDGEBIT.UF2"
+
+
+class Uf2Flasher:
+    """Copies firmware.uf2 to the board's drive; the boot ROM writes it to flash and restarts."""
+
+    name = "uf2"
+
+    def can(self, board: Board) -> bool:
+        return "uf2" in board.flash_methods
+
+    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
+        data, _ = checked_image(board, built)
+        drive = find_drive(board, volume)
+        return [
+            f"check that {drive} is a {board.title} by its {INFO}",
+            f"copy {len(data)} bytes to {drive / _NAME} and flush them",
+            f"wait up to {RESTART_SECONDS:g} s for the board to restart, which takes the drive away",
+        ]
+
+    def run(
+        self,
+        board: Board,
+        built: Built,
+        *,
+        volume: str | None = None,
+        emulate: str | None = None,
+        model_id: str | None = None,
+    ) -> str:
+        data, image = checked_image(board, built)
+        drive = find_drive(board, volume)
+        try:
+            write_through(drive / _NAME, data)
+        except OSError as e:
+            raise WriteError(
+                f"writing to {drive} failed: {e.strerror or e}; plug the board in again with BOOTSEL held"
+            ) from e
+        if not wait_until_gone(drive / INFO, RESTART_SECONDS):
+            raise WriteError(
+                f"{drive} is still there {RESTART_SECONDS:g} s after {len(data)} bytes were written: the boot ROM did not "
+                "take the image; plug the board in again with BOOTSEL held and repeat"
+            )
+        return (
+            f"{len(image)} bytes of flash written through {drive}; the {board.title} restarted; "
+            + confirm(board, built, model_id)
+        )
+
+
+FLASHER = Uf2Flasher()
+
+
+def checked_image(board: Board, built: Built) -> tuple[bytes, bytes]:
+    """(the UF2 file, the flash image in it); raises when the board would not start it."""
+    if built.uf2 is None:
+        raise WrongBoardError(f"this build has no UF2 file; it was not made for a {board.title}")
+    try:
+        data = built.uf2.read_bytes()
+    except OSError as e:
+        raise ToolchainError(f"cannot read {built.uf2}: {e.strerror}; build it first") from e
+    try:
+        origin, image = read_uf2(data, int(board.flash_methods["uf2"]["family"]))
+    except ToolchainError as e:
+        raise WrongBoardError(f"{built.uf2.name} is not for a {board.title}: {e}") from e
+    flash = [m for m in board.memories if m.kind in ("flash", "boot")]
+    start = min(m.origin for m in flash)
+    if origin != start or len(image) > sum(m.length for m in flash):
+        raise WrongBoardError(
+            f"{built.uf2.name} holds {len(image)} bytes for {origin:#x}; the flash of the {board.title} starts at "
+            f"{start:#x}"
+        )
+    problem = refusal(board, image)
+    if problem:
+        raise WrongBoardError(f"the {board.title} would not start {built.uf2.name}: {problem}")
+    return data, image
+
+
+def board_id(drive: Path) -> str | None:
+    """The Board-ID in a drive's INFO_UF2.TXT; None when it is not a UF2 drive."""
+    try:
+        text = (drive / INFO).read_bytes()[:4096].decode("ascii", "replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() == "board-id":
+            return value.strip()
+    return ""
+
+
+def find_drive(board: Board, volume: str | None) -> Path:
+    """The board's drive, among those mounted or the one named."""
+    wanted = str(board.flash_methods["uf2"]["board_id"])
+    places = mounted_volumes() if volume is None else [Path(volume)]
+    found = {p: i for p in places if (i := board_id(p)) is not None}
+    right = [p for p, i in found.items() if i == wanted]
+    if len(right) == 1:
+        return right[0]
+    if right:
+        names = ", ".join(map(str, right))
+        raise NoBoardError(f"more than one {board.title} waits for an image: {names}; choose with --volume")
+    if found:
+        names = ", ".join(f"{p} ({i or 'no Board-ID'})" for p, i in found.items())
+        raise WrongBoardError(f"no {board.title} ({wanted}) waits for an image, but there is {names}")
+    if volume is not None:
+        raise NoBoardError(f"{volume} is not a drive of a board in BOOTSEL mode: it has no {INFO}")
+    raise NoBoardError(
+        f"no {board.title} waits for an image: hold its BOOTSEL button while plugging it in, and mount the drive "
+        f"{wanted} if your system does not (or name it with --volume); or use --emulate"
+    )
