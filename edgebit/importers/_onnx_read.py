@@ -151,7 +151,9 @@ def _opset(model: Any, file: str) -> int:
     return opset
 
 
-def _name(name: str, file: str, what: str) -> str:
+def _name(name: str | bytes, file: str, what: str) -> str:
+    if isinstance(name, bytes):  # protobuf gives bytes for text that is not UTF-8
+        raise ModelError(f"{file}: {what} name {printable(name, 60)} is not text")
     if len(name) > MAX_NAME:
         raise ModelError(f"{file}: {what} name of {len(name)} characters ({printable(name, 40)})")
     if not _NAME.fullmatch(name):

@@ -168,7 +168,7 @@ def _typed(t: Any, elem: int, shape: tuple[int, ...], where: str) -> Array:
 
 
 def _external(t: Any, folder: Path, need: int, where: str) -> bytes:
-    entries = {e.key: e.value for e in t.external_data}
+    entries = {str(e.key): str(e.value) for e in t.external_data}
     location = entries.get("location", "")
     path = _inside(folder, location, where)
     try:
