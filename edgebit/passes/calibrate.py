@@ -159,6 +159,9 @@ def _ranges(
 def _insert_pair(g: Graph, tensor: str, quant: Quant) -> None:
     q = tensor_like(g, f"{tensor}.q", tensor, dtype=DType.S8, quant=quant)
     back = tensor_like(g, f"{tensor}.dq", tensor, quant=None)
+    if tensor in g.outputs:
+        old = g.tensors[tensor]
+        g.tensors[back].source_perm, g.tensors[back].source_shape = old.source_perm, old.source_shape
     outputs = list(g.outputs)
     g.replace_uses(tensor, back)
     at = next((i + 1 for i, n in enumerate(g.nodes) if tensor in n.outputs), 0)
