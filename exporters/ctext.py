@@ -24,6 +24,13 @@ _FORMATS = {
     "eb_requant_entry": "<i4,<i2,<i2",
 }
 
+_HEADERS = {
+    "app", "assert", "board_config", "complex", "ctype", "errno", "features", "fenv", "float", "inttypes",
+    "iso646", "limits", "locale", "math", "setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbool",
+    "stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads", "time", "uchar",
+    "wchar", "wctype",
+}  # fmt: skip
+
 
 def identifier(name: str, limit: int = 40) -> str:
     """A C identifier of lower-case letters, digits and single underscores that starts with a letter."""
@@ -31,6 +38,13 @@ def identifier(name: str, limit: int = 40) -> str:
     if not text or not text[0].isalpha():
         text = f"m_{text}".rstrip("_")
     return text
+
+
+def model_prefix(name: str) -> str:
+    """The identifier that names a model's files and starts its symbols: not the runtime's own prefix, and not a
+    name that would hide a standard header."""
+    text = identifier(name)
+    return f"m_{text}" if text in _HEADERS or text == "eb" or text.startswith("eb_") else text
 
 
 def comment(text: str, limit: int = 60) -> str:

@@ -39,9 +39,10 @@ def _stack(rows: list[Array], t: Tensor) -> Array:
 
 
 def npz(arrays: Mapping[str, Array]) -> bytes:
-    """An .npz file with the same bytes every time: fixed dates, arrays in name order, little endian."""
+    """An .npz file with the same bytes on every machine: fixed dates, arrays in name order, little endian, and
+    stored, since compressors differ between versions."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
         for name in sorted(arrays):
             a = arrays[name]
             member = io.BytesIO()
@@ -49,7 +50,6 @@ def npz(arrays: Mapping[str, Array]) -> bytes:
                 member, np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")), allow_pickle=False
             )
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             info.create_system = 3
             z.writestr(info, member.getvalue())

@@ -29,7 +29,7 @@ from edgebit.plan.account import fit
 from edgebit.plan.plan import Plan, arena_blocks
 from edgebit.resources import folder_atomically
 
-from .ctext import identifier
+from .ctext import identifier, model_prefix
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def export_model(plan: Plan, vectors: Sequence[Mapping[str, Array]], out: Path, 
     export = Export(
         plan=plan,
         meta=meta,
-        name=identifier(meta.name),
+        name=model_prefix(meta.name),
         vectors=canonical,
         traces=traces,
         model_id=model_id(g),

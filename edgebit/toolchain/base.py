@@ -26,8 +26,9 @@ _TIMEOUT_S = 600
 class Job:
     """One program to build. Paths are relative to `folder`, where the compiler runs, but for `output`.
 
-    script is the linker script, "" for the linker's own; entry the symbol execution starts at. A hosted
-    program has the system's C library and start-up; all others have neither.
+    quoted are include folders for #include "..." only, so that no file in them hides a system header; includes
+    are for both kinds. script is the linker script, "" for the linker's own; entry the symbol execution starts
+    at. A hosted program has the system's C library and start-up; all others have neither.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Job:
     entry: str
     output: Path
     hosted: bool = False
+    quoted: tuple[str, ...] = ()
 
 
 COMMON_FLAGS = (
@@ -56,7 +58,11 @@ COMMON_FLAGS = (
 
 def source_flags(job: Job) -> list[str]:
     """Definitions, include paths and sources."""
-    return [f"-D{d}" for d in job.defines] + [f"-I{i}" for i in job.includes] + list(job.sources)
+    flags = [f"-D{d}" for d in job.defines]
+    for folder in job.quoted:
+        flags += ["-iquote", folder]
+    flags += [f"-I{folder}" for folder in job.includes]
+    return [*flags, *job.sources]
 
 
 def link_flags(job: Job) -> list[str]:

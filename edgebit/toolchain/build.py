@@ -158,11 +158,12 @@ def _inside(export: Path, name: object) -> str:
 def _job(export: Path, program: dict[str, Any], core: Core, output: Path) -> Job:
     hosted = core.family == "host" and not host_is_freestanding()
     sources = program["sources"] + program["hosted" if hosted else "freestanding"]
-    includes = program["includes"] + ([] if hosted else program["freestanding_includes"])
+    includes = [] if hosted else program["freestanding_includes"]
     return Job(
         folder=export,
         core=core,
         sources=tuple(_inside(export, s) for s in sorted(sources)),
+        quoted=tuple(_inside(export, i) for i in program["includes"]),
         includes=tuple(_inside(export, i) for i in includes),
         defines=tuple(str(d) for d in program["defines"]),
         script=_inside(export, program["script"]) if program["script"] else "",

@@ -21,8 +21,8 @@ from edgebit.errors import ModelError, ToolchainError, UsageError
 from edgebit.ir import Affine, Graph, Node, Tensor, TernaryWeights
 from edgebit.ops.base import infer_all
 from edgebit.plan.plan import make_plan
-from edgebit.toolchain.base import find_toolchain, first_errors, toolchains
-from edgebit.toolchain.build import BuildResult, build_export, read_build
+from edgebit.toolchain.base import find_toolchain, first_errors, run, toolchains
+from edgebit.toolchain.build import BuildResult, _job, build_export, read_build
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.uf2 import boot2_is_sealed, read_uf2
 
@@ -204,6 +204,22 @@ def test_gcc_builds_too_and_is_kept(board: str, tmp_path: Path) -> None:
     assert not kept.fresh
     assert kept.image_id == result.image_id
     assert build_export(folder, toolchain="zig").image_id != result.image_id
+
+
+@pytest.mark.parametrize("chain", ["gcc", "zig"])
+@pytest.mark.parametrize("board", BOARDS)
+def test_ports_and_application_compile_without_a_warning(
+    board: str, chain: str, built: Any, tmp_path: Path
+) -> None:
+    folder, _ = built(board)
+    core, manifest = load_board(board).core, json.loads((folder / "edgebit.json").read_text())
+    tool = find_toolchain(chain)
+    try:
+        command = tool.command(_job(folder, manifest["build"], core, tmp_path / "out.elf"))
+    except ToolchainError as e:
+        pytest.skip(f"{e}; {board} was not checked with {chain}")
+    flags = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
+    run([*command, *flags], folder, tool.environment(), what="with warnings")
 
 
 @pytest.mark.parametrize("board", ["host", "rpi5"])

@@ -300,6 +300,34 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert tree_bytes(tmp_path / "three") == one
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("Tiny-2 net", "tiny_2_net"),
+        ("", "m"),
+        ("7seg", "m_7seg"),
+        ("..\\..", "m"),
+        ("string", "m_string"),
+        ("eb", "m_eb"),
+        ("eb_trace", "m_eb_trace"),
+        ("__x__y", "x_y"),
+        ("é" * 9, "m"),
+        ("a" * 99, "a" * 40),
+    ],
+)
+def test_a_model_name_becomes_a_prefix_that_clashes_with_nothing(name: str, prefix: str) -> None:
+    ctext: Any = importlib.import_module("edgebit.exporters.ctext")
+    assert ctext.model_prefix(name) == prefix
+
+
+@pytest.mark.parametrize("text", [EVIL, "/*", "//", "/\\/", "//*", "a\\", "??/", "*/", "é\u2028"])
+def test_any_text_can_stand_in_a_comment(text: str, tmp_path: Path) -> None:
+    ctext: Any = importlib.import_module("edgebit.exporters.ctext")
+    (tmp_path / "t.c").write_text(f"// {ctext.comment(text)}\nint good;\n")
+    check([need("gcc"), *WARNINGS, "-fsyntax-only", "t.c"], tmp_path)
+    assert "good" in check(["gcc", "-std=c11", "-E", "t.c"], tmp_path)
+
+
 def test_the_manifest_lists_the_folder_and_its_arrays(cases: list[Case]) -> None:
     for c in cases:
         assert c.manifest["files"] == sorted(tree_bytes(c.folder))
