@@ -38,8 +38,10 @@ class Dyn:
 
     x is the tensor being quantised, shape the value's own shape, axes the reduced axes of x.
     stage: abs |x|, max max|x|, recip 1/max, scale s, step 1/s, scaled x*s, round round(x*s) (as a value),
-    fake xq/s, diff xq/s - x, rounddiff round(x*s) - x*s.
+    fake xq/s, diff xq/s - x, rounddiff round(x*s) - x*s, product xq times weights, not yet divided by s.
     form, eps, qmin, qmax are the attributes of `dynamic_quantize`; rounded tells whether Round was seen.
+    factor: a constant that s was multiplied with since. product: the tensor that already holds the product
+    divided by s, which is what the coming division makes of it.
     """
 
     x: str
@@ -51,6 +53,8 @@ class Dyn:
     qmin: int = -128
     qmax: int = 127
     rounded: bool = False
+    factor: float = 1.0
+    product: str = ""
 
 
 Value = Act | Dyn | Const
@@ -253,4 +257,5 @@ _STAGES = {
     "fake": "the quantised activation",
     "diff": "the straight-through difference",
     "rounddiff": "the straight-through difference",
+    "product": "a product of the integer values that was not divided by their scale",
 }

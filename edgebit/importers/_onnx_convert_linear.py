@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -109,6 +110,15 @@ def _quantised(ctx: Context, d: Dyn, x: Act, weight: str, per: str) -> list[Act 
     return [xq, weight, scale]
 
 
+def product(ctx: Context, v: Value | None, weight: str, bias: F32Array | None) -> Value:
+    """v (..., K) times weights (N, K): (..., N). Integers that were not yet divided by their scale give a
+    product that waits for that division."""
+    if not isinstance(v, Dyn) or v.stage != "round" or not v.rounded or bias is not None:
+        return dense(ctx, v, weight, bias)
+    y = dense(ctx, replace(v, stage="fake", shape=ctx.graph.tensors[v.x].shape), weight, None, final=False)
+    return replace(v, stage="product", shape=ctx.shape(y), product=y.name)
+
+
 def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None, final: bool = True) -> Act:
     """v (..., K) times weights (N, K): (..., N); final: this is the source node's output."""
     n, k = ctx.graph.consts[weight].shape
@@ -134,7 +144,7 @@ def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None, fin
     if len(shape) == 2:
         return ctx.one("dense", inputs, attrs, final=final)
     y = ctx.one("dense", inputs, attrs, final=False)
-    return ctx.reshape(y, out_shape, "shape", final=True)
+    return ctx.reshape(y, out_shape, "shape", final=final)
 
 
 def _rows(ctx: Context, x: Act, rows: int, k: int) -> Act:
@@ -158,7 +168,7 @@ def _gemm(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Value
         ctx.fail(f"its first matrix has rank {len(ctx.shape(a))}")
     swap = not node.attrs.get("transB", 0)
     weight = _add_weights(ctx, b, f"dense{swap}", (lambda t: t.T) if swap else (lambda t: t), alpha)
-    return [dense(ctx, a, weight, _bias(ctx, c, ctx.graph.consts[weight].shape[0], beta))]
+    return [product(ctx, a, weight, _bias(ctx, c, ctx.graph.consts[weight].shape[0], beta))]
 
 
 @converts("MatMul")
@@ -178,7 +188,7 @@ def _matmul(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Val
     weight = _add_weights(ctx, b, "denseTrue", lambda t: t.reshape(t.shape[-2:]).T)
     if a is not None and len(ctx.shape(a)) < max(2, len(shape)):
         ctx.fail(f"multiplies a tensor of rank {len(ctx.shape(a))} by weights of rank {len(shape)}")
-    return [dense(ctx, a, weight, None)]
+    return [product(ctx, a, weight, None)]
 
 
 @converts("Conv")

@@ -6,6 +6,8 @@ BitNet-style layers quantise each token (or image) by its largest magnitude. Exp
     q = Clip(Round(x * s), -128, 127)       y = q / s                 (or q * step)
     y = x + (y - x)                         the straight-through estimator, which changes nothing
 
+or divide after the product only: MatMul(q, w) / (s * c), MatMul(q, w) * c / s, with c the weights' scale.
+
 with casts, identities and half clips in between. No single operator of it exists in EdgeBit. Each `_step_*`
 function takes the value one operator further (`Dyn.stage`), and MatMul, Gemm and Conv turn the finished
 value ("fake") into `dynamic_quantize`; any other consumer is refused.
@@ -31,10 +33,10 @@ from edgebit.ir.graph import DType
 
 NO_EPS = 1e-30  # stands for a missing lower bound of the magnitude: only inputs that are all zero differ
 
-Step = Callable[[Context, SourceNode, "list[Value | None]"], "Dyn | None"]
+Step = Callable[[Context, SourceNode, "list[Value | None]"], "Dyn | Act | None"]
 
 
-def match(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | None:
+def match(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | Act | None:
     """The value of `node` when it is a step of a dynamic quantisation, else None."""
     step = _STEPS.get(node.op)
     if step is None:
@@ -134,12 +136,12 @@ def _step_reciprocal(ctx: Context, node: SourceNode, ins: list[Value | None]) ->
 
 def _reciprocal(v: Dyn) -> Dyn | None:
     after = {"max": "recip", "scale": "step", "step": "scale", "recip": "max"}.get(v.stage)
-    if after is None or (v.stage == "recip" and v.eps == 0):
+    if after is None or v.factor != 1:
         return None
     return replace(v, stage=after)
 
 
-def _step_mul(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | None:
+def _step_mul(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | Act | None:
     a, b = ins
     if isinstance(b, Dyn) and not isinstance(a, Dyn):
         a, b = b, a
@@ -148,17 +150,19 @@ def _step_mul(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | 
     if isinstance(b, Const):
         if a.stage == "recip" and _is(b, 127.0):
             return replace(a, stage="scale", form="recip_mul")
-        return a if _is(b, 1.0) else None
+        return a if _is(b, 1.0) else _times(ctx, a, b, False)
     if isinstance(b, Act):
         return _scaled(ctx, b, a, "scale")
     if isinstance(b, Dyn):
         for q, s in ((a, b), (b, a)):
             if q.stage == "round" and s.stage == "step" and _same_scale(q, s):
                 return _fake(ctx, q)
+            if q.stage == "product" and s.stage == "step":
+                return _divided(q, s)
     return None
 
 
-def _step_div(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | None:
+def _step_div(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | Act | None:
     a, b = ins
     if isinstance(a, Const) and isinstance(b, Dyn):
         if b.stage == "max" and _is(a, 127.0):
@@ -167,9 +171,14 @@ def _step_div(ctx: Context, node: SourceNode, ins: list[Value | None]) -> Dyn | 
     if isinstance(a, Dyn) and isinstance(b, Const):
         if a.stage == "max" and _is(b, 127.0):
             return replace(a, stage="step", form="div")
-        return a if _is(b, 1.0) else None
+        return a if _is(b, 1.0) else _times(ctx, a, b, True)
     if isinstance(a, Act) and isinstance(b, Dyn):
         return _scaled(ctx, a, b, "step")
+    if isinstance(a, Dyn) and isinstance(b, Dyn) and a.stage == "product" and b.stage == "scale":
+        d = _divided(a, replace(b, factor=1.0))
+        if d is None or b.factor == 1.0:
+            return d
+        return _multiplied(ctx, d, 1.0 / b.factor)
     if isinstance(a, Dyn) and isinstance(b, Dyn) and a.stage == "round":
         return _fake(ctx, a) if b.stage == "scale" and _same_scale(a, b) else None
     return None
@@ -180,13 +189,39 @@ def _scaled(ctx: Context, x: Act, s: Dyn, stage: str) -> Dyn | None:
     shape = ctx.shape(x)
     kept = tuple(1 if i in s.axes else d for i, d in enumerate(shape))
     padded = (1,) * (len(shape) - len(s.shape)) + s.shape
-    if s.stage != stage or x.name != s.x or (padded != kept and prod(s.shape) != 1):
+    if s.stage != stage or s.factor != 1 or x.name != s.x or (padded != kept and prod(s.shape) != 1):
         return None
     return replace(s, stage="scaled", shape=shape)
 
 
+def _times(ctx: Context, v: Dyn, c: Const, inverse: bool) -> Dyn | None:
+    """The scale, or a product not yet divided by it, times (or by) one constant: the scale of the weights."""
+    if c.array.size != 1 or c.array.ndim > len(v.shape) or float(c.array.reshape(())) == 0:
+        return None
+    value = float(c.array.reshape(()))
+    value = 1.0 / value if inverse else value
+    if v.stage == "scale":
+        return replace(v, factor=v.factor * value)
+    if v.stage == "product":
+        return replace(v, product=_multiplied(ctx, Act(v.product), value).name)
+    return None
+
+
+def _multiplied(ctx: Context, x: Act, value: float) -> Act:
+    name = ctx.add_const(f"{ctx.node.name if ctx.node else 'scale'}.scale", np.asarray(value, np.float32))
+    return ctx.one("mul", [x, name])
+
+
+def _divided(product: Dyn, s: Dyn) -> Act | None:
+    """The product divided by the scale of its integers."""
+    rows = (*product.shape[:-1], 1)
+    if not _same_scale(product, s) or (s.shape != rows and prod(s.shape) != 1):
+        return None
+    return Act(product.product)
+
+
 def _same_scale(q: Dyn, s: Dyn) -> bool:
-    return (q.x, q.axes, q.form, q.eps) == (s.x, s.axes, s.form, s.eps)
+    return (q.x, q.axes, q.form, q.eps, q.factor) == (s.x, s.axes, s.form, s.eps, s.factor)
 
 
 def _fake(ctx: Context, q: Dyn) -> Dyn | None:

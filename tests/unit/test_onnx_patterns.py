@@ -174,6 +174,37 @@ def test_int8_weights_under_dynamic_activations(tmp_path: Path) -> None:
     compare(build(nodes, {"x": (3, K)}, consts=consts, opset=18), tmp_path, tol=1e-5)
 
 
+LATE = {
+    "by the scale": [node("Mul", ["p", "ws"], ["m"]), node("Div", ["m", "q.s"])],
+    "by scale times constant": [node("Mul", ["q.s", "ws"], ["m"]), node("Div", ["p", "m"])],
+    "constants on both": [
+        node("Div", ["p", "ws"], ["m"]),
+        node("Mul", ["ws", "q.s"], ["t"]),
+        node("Div", ["m", "t"]),
+    ],
+    "times the reciprocal": [node("Reciprocal", ["q.s"], ["r"]), node("Mul", ["r", "p"])],
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+@pytest.mark.parametrize("shape", [(5, K), (2, 3, K)])
+def test_division_after_the_product(tmp_path: Path, case: str, shape: tuple[int, ...]) -> None:
+    """y = (xq . q) * ws / s, as inference code writes it."""
+    nodes = [n for n in quantise("x", "q", ste="none") if n.output[0] not in ("q", "q.y")]
+    nodes += [node("MatMul", ["q.q1", "wt"], ["p"]), *LATE[case]]
+    consts = {**CONSTS, "wt": np.sign(CONSTS["w"]).T, "ws": np.float32(0.3)}
+    g = compare(build(nodes, {"x": shape}, consts=consts, opset=18), tmp_path, tol=1e-5)
+    assert set(ops(g)) <= {"dynamic_quantize", "dense", "mul"}
+    assert g.outputs == ["y"]
+
+
+def test_a_product_that_is_never_divided_is_refused(tmp_path: Path) -> None:
+    nodes = [n for n in quantise("x", "q", ste="none") if n.output[0] not in ("q", "q.y")]
+    nodes += [node("Gemm", ["q.q1", "w"], ["p"], transB=1), node("Relu", ["p"])]
+    with pytest.raises(ModelError, match="not divided by their scale"):
+        imported(build(nodes, {"x": (3, K)}, consts=CONSTS, opset=18), tmp_path)
+
+
 REFUSED = [
     ("nonlinear", [*quantise("x", "q"), node("Relu", ["q"])], {}, "feeds MatMul, Gemm or Conv directly"),
     ("output", [*quantise("x", "y")], {}, "cannot be an output"),
