@@ -58,7 +58,7 @@ def test_random_damage_is_a_model_error_or_harmless(tmp_path: Path) -> None:
             load_model(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a model", os.urandom(64)])
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a model", bytes(range(64, 128))])
 def test_other_content(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
