@@ -24,7 +24,7 @@ from edgebit.ir.graph import (
 from edgebit.ir.serial import graph_to_bytes
 from edgebit.ops.base import execute, op_of
 from edgebit.passes.calibrate import choose_quant, int8_weights
-from edgebit.passes.prepare import fuse_integer, prepare
+from edgebit.passes.prepare import prepare
 
 INF = float("inf")
 
@@ -305,7 +305,7 @@ def step(b: Build, live: list[str]) -> str:
 
 def test_random_quantised_graphs(record_property: Any) -> None:
     total = different = 0
-    for seed in range(40):
+    for seed in range(25):
         b = Build(seed)
         live = [b.qdq(b.input(1, *(int(v) for v in b.rng.integers(4, 9, 2)), 3))]
         for _ in range(int(b.rng.integers(2, 9))):
@@ -314,12 +314,12 @@ def test_random_quantised_graphs(record_property: Any) -> None:
                 live.append(y)
         outputs = list(dict.fromkeys([live[-1], live[len(live) // 2]]))
         g = b.done(*outputs)
-        for fused in (fuse_integer(g), prepare(g)):
-            n, d = compare(b, fused)
-            total, different = total + n, different + d
-            floats = [m.op for m in fused.nodes if fused.tensors[m.outputs[0]].dtype is DType.F32]
-            assert set(floats) <= {"dequantize"}, f"seed {seed}: {floats} stayed float"
-        assert graph_to_bytes(prepare(g)) == graph_to_bytes(prepare(g))
+        fused = prepare(g)
+        n, d = compare(b, fused)
+        total, different = total + n, different + d
+        floats = {m.op for m in fused.nodes if fused.tensors[m.outputs[0]].dtype is DType.F32}
+        assert floats <= {"dequantize"}, f"seed {seed}: {floats} stayed float"
+        assert graph_to_bytes(prepare(g)) == graph_to_bytes(fused)
     rate = different / total
     record_property("differing", rate)
     print(f"{different} of {total} int8 elements differ by one step ({rate:.3%})")
