@@ -4,7 +4,6 @@ allocation."""
 from __future__ import annotations
 
 import contextlib
-import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
