@@ -148,10 +148,8 @@ def model(export: Export) -> str:
         f'_Static_assert({_arena_end(export)} <= {big}_ARENA_BYTES, "the arena map does not fit the arena");',
     ]
     if plan.board is not None and plan.board.ram_bytes:
-        ram = plan.board.ram_bytes
-        out.append(
-            f'_Static_assert({big}_ARENA_BYTES + {big}_STATE_BYTES <= {ram}, "{plan.board.name} has {ram} bytes of RAM");'
-        )
+        out.append(f"_Static_assert({big}_ARENA_BYTES + {big}_STATE_BYTES <= {plan.board.ram_bytes},")
+        out.append(f'               "{plan.board.name} has {plan.board.ram_bytes} bytes of RAM");')
     out += ["", *preludes, *_params(export), _life(export), _accessors(export), _run(export)]
     return "\n".join(out)
 
@@ -171,10 +169,10 @@ def _preludes(layers: list[PlannedLayer]) -> tuple[set[str], list[str]]:
 
 def _arena_map(export: Export) -> list[str]:
     steps = "Steps: 0 before the first layer, i + 1 during layer i, the last after all."
-    lines = ["The arena:", "", "    offset     bytes  steps      what"]
+    lines = ["The arena:", "", "      offset     bytes  steps      what"]
     for e in export.arena:
         span = f"{e.first}..{e.last}" if e.last > e.first else str(e.first)
-        lines.append(f"    {e.offset:6}  {e.nbytes:8}  {span:9}  {comment(e.what, 70)}")
+        lines.append(f"    {e.offset:8}  {e.nbytes:8}  {span:9}  {comment(e.what, 70)}")
     return [*lines, "", steps]
 
 
@@ -187,7 +185,7 @@ def _params(export: Export) -> list[str]:
     for layer in export.plan.layers:
         if layer.lowered.params is not None and not layer.lowered.alias:
             ctype, fields = layer.lowered.params
-            head = f"static const {ctype} {export.name}_l{layer.index}_params = {{"
+            head = f"static const {ctype} l{layer.index}_params = {{"
             items = [f".{k} = {v}" for k, v in fields.items()]
             one = head + ", ".join(items) + "};"
             out.append(one if len(one) <= WIDTH else f"{head}\n{rows(items)}\n}};")
@@ -296,7 +294,7 @@ def _layer(export: Export, layer: PlannedLayer, pointers: dict[str, str]) -> lis
     if low.alias:
         out.append("    //    the same bytes under another shape")
     else:
-        args = [f"&{export.name}_l{layer.index}_params"] if low.params is not None else []
+        args = [f"&l{layer.index}_params"] if low.params is not None else []
         args += [pointers[node.inputs[k]] for k in low.inputs]
         args += [f"{export.name}_l{layer.index}_{c.suffix}" for c in low.consts]
         args += [pointers[o] for o in node.outputs]
