@@ -2,8 +2,8 @@
 // Counts basic blocks for the emulator, called by Unicorn at every block start (UC_HOOK_BLOCK).
 //
 // The profile is kept by edge: how often block `to` was entered from block `from`. That is enough to charge a
-// taken branch more than one that falls through. Python (edgebit/devices/counting.py) owns all memory; there is
-// no C library here. A block is written address << 16 | size in bytes.
+// taken branch more than one that falls through. Python (edgebit/devices/counting.py) owns all memory; there
+// is no C library here. A block is written address << 16 | size in bytes.
 #include <stdint.h>
 
 typedef struct {
@@ -23,7 +23,8 @@ typedef struct {
     edge *edges;
 } profile;
 
-__attribute__((visibility("default"))) void eb_hook_block(void *uc, uint64_t address, uint32_t size, void *user) {
+__attribute__((visibility("default"))) void eb_hook_block(void *uc, uint64_t address, uint32_t size,
+                                                          void *user) {
     profile *p = (profile *)user;
     uint64_t to = address << 16 | (uint64_t)(size & 0xFFFFu);
     uint64_t from = p->previous;

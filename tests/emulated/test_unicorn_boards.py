@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import socket
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +18,15 @@ from edgebit.board import Board, load_board
 from edgebit.devices.open import Device, emulators, open_device
 from edgebit.devices.unicorn_a64 import Aarch64Linux
 from edgebit.devices.unicorn_m import CortexM
-from edgebit.errors import EdgebitError, LinkError, NoBoardError, ToolchainError, UsageError, WrongBoardError
+from edgebit.errors import (
+    EdgebitError,
+    LinkError,
+    NoBoardError,
+    PortError,
+    ToolchainError,
+    UsageError,
+    WrongBoardError,
+)
 from edgebit.toolchain.uf2 import seal_boot2
 
 BOARDS = ["pico", "pico2", "nucleo-f446re", "mps2-an386", "rpi5"]
@@ -226,3 +236,32 @@ def test_another_model_or_image_is_refused(firmware: Callable[[str], Any]) -> No
         pytest.raises(WrongBoardError, match="holds model 'tiny'"),
     ):
         device.link.hello()
+
+
+def test_a_board_behind_a_serial_server(firmware: Callable[[str], Any]) -> None:
+    """The path of a real board, `--port socket://...`, with an emulated one on the far side."""
+    board, built = load_board("pico"), firmware("pico")
+    machine = CortexM(board, built.bin.read_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while data := connection.recv(4096):
+                    machine.write(data)
+                    while answer := machine.read(0):
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            with open_device(board, built, port=url) as device:
+                assert device.emulator is None
+                assert device.title == url
+                use(device)
+        finally:
+            thread.join(5.0)
+            machine.close()
+    with pytest.raises(PortError, match="cannot connect"):
+        open_device(board, built, port=url)

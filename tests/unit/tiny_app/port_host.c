@@ -3,8 +3,7 @@
 
 #include <stdio.h>
 
-void eb_port_init(void) {
-}
+void eb_port_init(void) {}
 
 int eb_port_getc(void) {
     return getchar();
