@@ -25,7 +25,7 @@ def connect(
     Raises WrongBoardError when another model or image answers.
     """
     target = folder.board(board)
-    built = build_export(folder.path, toolchain=toolchain)
+    built = build_export(folder.path, toolchain=toolchain, as_it_lies=True)
     model = str(folder.manifest["model_id"])
     with open_device(target, built, emulate=emulate, port=port, count=count, model_id=model) as device:
         device.link.hello()

@@ -12,6 +12,7 @@ import numpy as np
 from edgebit.errors import ModelError
 from edgebit.ir import DType, Graph, Tensor
 from edgebit.ir.graph import Array
+from edgebit.passes.source_layout import to_canonical
 
 Vector = dict[str, Array]
 
@@ -19,22 +20,6 @@ Vector = dict[str, Array]
 def source_shape(t: Tensor) -> tuple[int, ...]:
     """The shape the model file declares for a graph input or output."""
     return t.source_shape or t.shape
-
-
-def to_canonical(t: Tensor, value: Array) -> Array:
-    """One tensor from the model file's layout to the canonical one, in the tensor's element type."""
-    a = np.asarray(value).reshape(source_shape(t))
-    if t.source_perm is not None:
-        a = a.transpose(t.source_perm)
-    return np.ascontiguousarray(a.reshape(t.shape), dtype=t.dtype.numpy)
-
-
-def from_canonical(t: Tensor, value: Array) -> Array:
-    """The inverse of `to_canonical`."""
-    if t.source_perm is None:
-        return value.reshape(source_shape(t))
-    moved = [source_shape(t)[i] for i in t.source_perm]
-    return np.ascontiguousarray(value.reshape(moved).transpose(np.argsort(t.source_perm)))
 
 
 def canonical_vector(graph: Graph, source: Vector) -> Vector:

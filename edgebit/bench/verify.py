@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from edgebit.bench.folder import ExportFolder
-from edgebit.bench.vectors import Vector, from_canonical
+from edgebit.bench.vectors import Vector
 from edgebit.devices.link import Link
 from edgebit.errors import MismatchError
 from edgebit.ir import DType, Graph
 from edgebit.ir.graph import Array
 from edgebit.ops.base import execute
+from edgebit.passes.source_layout import to_source
 
 Progress = Callable[[int, int], None]
 
@@ -147,7 +148,7 @@ def verify(
 def real_output(graph: Graph, name: str, value: Array) -> Array:
     """A device output as the source framework would print it: source layout, real numbers."""
     t = graph.tensors[name]
-    out = from_canonical(t, value)
+    out = to_source(t, value)
     if t.dtype is DType.S8 and t.quant is not None:
         return (out.astype(np.float32) - t.quant.zero_point) * np.float32(t.quant.scale)
     return out
