@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 from edgebit.core import Core, list_cores, load_core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Graph, Int8Weights, Node, Requant, TernaryWeights
-from edgebit.layouts.base import layout_of
+from edgebit.layouts.base import layout_of, round_up
 from edgebit.ops.base import KernelChoice, Lowered, op_of
 from edgebit.resources import data_dir
 
@@ -76,7 +76,8 @@ def _isa_names() -> tuple[str, ...]:
 
 
 def read_kernel(path: Path) -> Kernel | None:
-    """The variant a C file holds, None when the file has no EB_KERNEL line (a helper)."""
+    """The variant a C file holds, None when the file has no EB_KERNEL line (a helper). A variant that starts
+    with no core's instruction set is taken for one of its own, which no core has."""
     found = _MARK.findall(path.read_text())
     if not found:
         return None
@@ -91,7 +92,7 @@ def read_kernel(path: Path) -> Kernel | None:
     for isa in _isa_names():
         if variant == isa or variant.startswith(isa + "_"):
             return Kernel(path.stem, family, variant, isa, "" if layout == "none" else layout, path)
-    raise EdgebitError(f"{path.name}: no core knows the instruction set of variant {variant!r}")
+    return Kernel(path.stem, family, variant, variant, "" if layout == "none" else layout, path)
 
 
 @cache
@@ -133,13 +134,29 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
     return (stem, f"epilogue_{kind}")
 
 
+def work_of(node: Node, graph: Graph, kernel: Kernel | None) -> dict[str, float]:
+    """Op.work, with the products and rows that the kernel's layout adds as padding."""
+    work = dict(op_of(node).work(node, graph))
+    matrix = weight_matrix(node, graph, kernel.family) if kernel is not None and kernel.layout else None
+    if kernel is not None and matrix is not None:
+        layout = layout_of(kernel.layout)
+        rows = matrix.shape[0] // int(node.attrs.get("groups", 1)) or matrix.shape[0]
+        more_rows = round_up(rows, layout.row_multiple) / rows
+        more_cols = round_up(matrix.shape[1], layout.col_multiple) / matrix.shape[1]
+        if "row" in work:
+            work["row"] *= more_rows
+        if "mac" in work:
+            work["mac"] *= more_rows * more_cols
+    return work
+
+
 def price(core: Core, node: Node, graph: Graph, kernel: Kernel | None) -> tuple[float, bool]:
     """What one run of the node costs with that kernel, and whether the core's table really prices it.
 
     A kernel without an entry is priced like its family's reference code, at half of that when it is written
     for an instruction set; a family without any like "default".
     """
-    work = op_of(node).work(node, graph)
+    work = work_of(node, graph, kernel)
     stem, *others = work_tables(node, kernel.stem if kernel else node.op)
     total = sum(_sum(core.costs[t], work) for t in others if t in core.costs)
     if stem in core.costs:

@@ -26,12 +26,12 @@ from edgebit.exporters.pipeline import ExportMeta, export_model
 from edgebit.bench.folder import open_export
 from edgebit.bench.session import connect
 from edgebit.board import Board, list_boards, load_board
-from edgebit.core import Core, load_core
-from edgebit.errors import ToolchainError
+from edgebit.core import Core, list_cores, load_core
+from edgebit.errors import ToolchainError, UsageError
 from edgebit.ir.graph import Array, Graph, Node, Tensor
 from edgebit.ops.base import Sample, registry
 from edgebit.ops.linear_samples import linear_sample
-from edgebit.plan.kernels import candidates, work_tables
+from edgebit.plan.kernels import all_kernels, candidates, work_of, work_tables
 from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.base import toolchains
 from edgebit.toolchain.build import build_export
@@ -198,8 +198,12 @@ def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tu
 
 
 def measure_costs(core: Core) -> None:
+    boards = boards_of(core)
+    if not boards:
+        copy_costs(core)
+        return
     rng = np.random.default_rng(SEED)
-    board = boards_of(core)[0]
+    board = boards[0]
     samples, forced = with_every_kernel([*linear_samples(rng), *other_samples(rng, 14)], core)
     rows: list[tuple[dict[tuple[str, str], float], float]] = []
     notes: list[tuple[str, str]] = []
@@ -221,10 +225,10 @@ def measure_costs(core: Core) -> None:
                 counts = dict(device.counter.layers())
         for layer in plan.layers:
             value = counts.get(layer.index, 0)
-            if layer.lowered.alias or value == 0:
-                continue
+            if layer.lowered.alias or value == 0 or layer.index == 0:
+                continue  # the first layer's count holds the check of all inputs
             stem = layer.choice.stem if layer.choice else layer.node.op
-            work = registry()[layer.node.op].work(layer.node, g)
+            work = work_of(layer.node, g, all_kernels().get(stem))
             tables = work_tables(layer.node, stem)
             rows.append(
                 (
@@ -241,15 +245,15 @@ def measure_costs(core: Core) -> None:
         print(f"{core.name}: {min(start + chunk, len(samples))} of {len(samples)} layers", flush=True)
     found = fit_costs(rows)
     worst: dict[str, list[float]] = defaultdict(list)
-    for (counts_, value), (stem, _) in zip(rows, notes, strict=True):
+    for (counts_, value), (stem, note) in zip(rows, notes, strict=True):
         worst[stem].append(sum(found[c] * n for c, n in counts_.items()) / value - 1)
+        if abs(worst[stem][-1]) > 0.5:
+            print(f"  {stem}: {worst[stem][-1]:+.0%} of {value:.0f} for {note} {counts_}")
     tables: dict[str, dict[str, float]] = defaultdict(dict)
     for (table, name), v in found.items():
         if v > 1e-3:
             tables[table][name] = v
-    text = core.path.read_text()
-    text = re.split(r"\n# What kernels cost", text)[0].rstrip() + "\n"
-    text += (
+    text = (
         f"\n# What kernels cost, in {core.metric}: one entry for each count of Op.work. Fitted by\n"
         f"# tests/tools/measure_core.py to emulated runs on the {board.title}; the comment gives the spread\n"
         "# of the relative error over the layers measured.\n"
@@ -260,7 +264,27 @@ def measure_costs(core: Core) -> None:
         text += f"\n[cost.{table}]{spread}\n"
         for n, v in sorted(tables[table].items()):
             text += f"{n} = {v:.4g}\n"
-    core.path.write_text(text)
+    write_costs(core, text)
+
+
+def copy_costs(core: Core) -> None:
+    """Costs of a core without a board: those of one with the same instruction sets and metric."""
+    for other in (load_core(c) for c in list_cores()):
+        if (other.isa, other.metric) == (core.isa, core.metric) and other.costs and other.name != core.name:
+            text = other.path.read_text()
+            tables = text[text.index("\n[cost.") :]
+            note = (
+                f"\n# What kernels cost, in {core.metric}: as measured on the {other.title}, which runs the\n"
+            )
+            write_costs(core, note + "# same kernels. No board with this core exists yet.\n" + tables)
+            return
+    raise UsageError(f"{core.name}: there is no board with this core and no core like it")
+
+
+def write_costs(core: Core, text: str) -> None:
+    """Replace what follows the comment that starts the tables."""
+    kept = re.split(r"\n# What kernels cost", core.path.read_text())[0].rstrip()
+    core.path.write_text(kept + "\n" + text)
 
 
 # Bounds
