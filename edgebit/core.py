@@ -5,6 +5,7 @@ A core is one file, runtime_c/cores/<name>.toml; adding one needs no edit here.
 
 from __future__ import annotations
 
+import platform
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,8 @@ from edgebit.resources import data_dir
 class Core:
     """One processor core.
 
-    isa is the chain of kernel variants to look for, best first, ending in "ref". metric is the kind of
+    isa is the chain of kernel variants to look for, best first, ending in "ref". For the host it holds what
+    this machine's processor has of its known_isa; elsewhere the two are the same. metric is the kind of
     figure its emulation gives: "modelled cycles" or "instructions".
     """
 
@@ -28,6 +30,7 @@ class Core:
     arch: str
     family: str
     isa: tuple[str, ...]
+    known_isa: tuple[str, ...]
     metric: str
     unicorn_model: str | None
     zig: dict[str, Any]
@@ -43,6 +46,24 @@ class Core:
 
 
 @cache
+def cpu_features() -> frozenset[str]:
+    """What this machine's processor can do, by Linux's names in /proc/cpuinfo.
+
+    Elsewhere only what the architecture promises: Advanced SIMD ("asimd") on 64-bit Arm.
+    """
+    always = {"asimd"} if platform.machine().lower() in ("aarch64", "arm64") else set()
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return frozenset(always)
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(always | set(value.split()))
+    return frozenset(always)
+
+
+@cache
 def list_cores() -> tuple[str, ...]:
     """Names of all cores, sorted."""
     return tuple(sorted(p.stem for p in (data_dir("runtime_c") / "cores").glob("*.toml")))
@@ -55,12 +76,15 @@ def load_core(name: str) -> Core:
         raise UsageError(f"no core named {name!r}; there are: {', '.join(list_cores())}")
     path = data_dir("runtime_c") / "cores" / f"{name}.toml"
     d = tomllib.loads(path.read_text())
+    known = tuple(d["isa"])
+    needs = d.get("needs", {})
     return Core(
         name=name,
         title=d["title"],
         arch=d["arch"],
         family=d["family"],
-        isa=tuple(d["isa"]),
+        isa=tuple(i for i in known if cpu_features().issuperset(needs.get(i, ()))),
+        known_isa=known,
         metric=d["metric"],
         unicorn_model=d.get("unicorn_model"),
         zig=d["zig"],

@@ -71,7 +71,7 @@ class Candidate:
 @cache
 def _isa_names() -> tuple[str, ...]:
     """Every instruction set any core names, longest first."""
-    names = {i for c in list_cores() for i in load_core(c).isa}
+    names = {i for c in list_cores() for i in load_core(c).known_isa}
     return tuple(sorted(names, key=lambda n: (-len(n), n)))
 
 

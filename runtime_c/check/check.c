@@ -20,6 +20,15 @@ uint32_t eb_check_below(uint32_t *state, uint32_t n) {
     return ((eb_check_random(state) >> 16) * n) >> 16;
 }
 
+uint32_t eb_check_steps(int32_t value, int32_t step) {
+    uint32_t n = 0;
+    for (int32_t at = 0; at < value; at += step) {
+        n++;
+        __asm__("" : "+r"(n)); // or the compiler makes this a division
+    }
+    return n;
+}
+
 int eb_check_equal(const char *a, const char *b) {
     while (*a != 0 && *a == *b) {
         a++;

@@ -20,10 +20,14 @@
 #ifndef EB_CHECK_MAX_COLS
 #define EB_CHECK_MAX_COLS 2048
 #endif
+// The most rows, after rounding up to the layout's multiple; vectors of 64-bit machines are longer.
+#ifndef EB_CHECK_MAX_ROWS
+#define EB_CHECK_MAX_ROWS (sizeof(void *) > 4 ? 256 : 48)
+#endif
 enum {
-    EB_CHECK_MAX_ROWS = 48,                                         // after rounding up
-    EB_CHECK_MAX_WEIGHTS = 16 * EB_CHECK_MAX_COLS,                  // rows and columns rounded up to 16
-    EB_CHECK_PACKED = EB_CHECK_MAX_WEIGHTS / 4 + EB_CHECK_MAX_COLS, // of any layout, headers included
+    EB_CHECK_MAX_WEIGHTS = 16 * EB_CHECK_MAX_COLS, // rows and columns rounded up to 16
+    // of any layout, headers included: for one row block of the widest matrix
+    EB_CHECK_PACKED = (EB_CHECK_MAX_ROWS > 48 ? 16 : 5) * EB_CHECK_MAX_COLS,
     EB_CHECK_SCRATCH = 8192 + EB_CHECK_MAX_COLS,
     EB_CHECK_GUARD = 64,
 };
@@ -44,6 +48,9 @@ const eb_check_layout *eb_check_find_layout(const char *name);
 // Random numbers (xorshift32) that are the same everywhere.
 uint32_t eb_check_random(uint32_t *state);
 uint32_t eb_check_below(uint32_t *state, uint32_t n); // 0..n-1, n <= 65536
+
+// value / step, rounded up, for small quotients: Armv6-M has no division.
+uint32_t eb_check_steps(int32_t value, int32_t step);
 
 int eb_check_equal(const char *a, const char *b);
 void eb_check_print_u32(uint32_t value);

@@ -12,9 +12,10 @@ enum { WIDE = -1 };
 static const struct {
     int16_t rows;
     int16_t cols; // WIDE: as wide as the layout and the buffers allow
-} shapes[] = {{1, 1},   {1, 2},    {1, 3},  {1, 15},  {1, 16},  {1, 17},   {3, 5},    {7, 31},
-              {8, 4},   {8, 32},   {9, 33}, {15, 63}, {16, 64}, {17, 65},  {24, 127}, {8, 128},
-              {8, 132}, {31, 129}, {5, 48}, {33, 96}, {40, 48}, {12, 257}, {4, 512},  {16, WIDE}};
+} shapes[] = {{1, 1},   {1, 2},    {1, 3},    {1, 15},   {1, 16},   {1, 17},   {3, 5},    {7, 31},
+              {8, 4},   {8, 32},   {9, 33},   {15, 63},  {16, 64},  {17, 65},  {24, 127}, {8, 128},
+              {8, 132}, {31, 129}, {5, 48},   {33, 96},  {40, 48},  {12, 257}, {4, 512},  {61, 48},
+              {79, 20}, {101, 33}, {161, 80}, {240, 17}, {16, WIDE}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0], RANDOM_SHAPES = 40 };
 
 static const char *const weight_names[] = {"zeros",     "ones",      "minus ones",  "half zeros", "no zeros",
@@ -33,6 +34,11 @@ static EB_ALIGNED(16) uint8_t input_block[EB_CHECK_MAX_COLS + 16 + 2 * EB_CHECK_
 static EB_ALIGNED(16) uint8_t scratch_block[EB_CHECK_SCRATCH + 2 * EB_CHECK_GUARD];
 static EB_ALIGNED(16) uint8_t acc_block[4 * EB_CHECK_MAX_ROWS + 16 + 2 * EB_CHECK_GUARD];
 static int32_t want[EB_CHECK_MAX_ROWS];
+
+// Rows rounded up to the layout's multiple.
+static int32_t height(int32_t rows, const eb_check_layout *layout) {
+    return (int32_t)eb_check_steps(rows, layout->row_multiple) * layout->row_multiple;
+}
 
 static int8_t make_trit(int kind, int32_t r, int32_t k, uint32_t *random) {
     int8_t sign = (eb_check_random(random) >> 9 & 1) != 0 ? 1 : -1;
@@ -117,7 +123,7 @@ typedef struct {
 // One matrix, packed already, with one kind of input.
 static void check_inputs(run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int w, int kind) {
     int32_t readable = (cols + 15) & ~15;
-    int32_t high = (rows + t->layout->row_multiple - 1) & ~(t->layout->row_multiple - 1);
+    int32_t high = height(rows, t->layout);
     eb_check_buffer x = eb_check_guard(input_block, 0, (uint32_t)readable);
     make_inputs(kind, (int8_t *)x.data, rows, cols, readable, &t->random);
     // Accumulators promise 4-byte alignment only; scratch promises exactly its size.
@@ -188,8 +194,12 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
         if (wide && kernel == ref) {
             continue;
         }
-        int32_t rows = wide ? t.layout->row_multiple : shapes[s].rows;
+        int32_t multiple = t.layout->row_multiple;
+        int32_t rows = wide ? (multiple < 16 ? multiple : 16) : shapes[s].rows;
         int32_t cols = wide ? widest(t.layout) : shapes[s].cols;
+        if (height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
+            continue;
+        }
         for (int w = 0; w < WEIGHTS; w++) {
             if (wide && w != W_ONES && w != W_MINUS && w != W_DENSE) {
                 continue;

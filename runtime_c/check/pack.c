@@ -117,29 +117,76 @@ static uint32_t scratch_smlad2(int32_t rows, int32_t cols) {
     return (4 * (((uint32_t)cols + 15) / 16 + 1) + 7) & ~7u;
 }
 
-static uint32_t pack_e2(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+// Layouts of edgebit/layouts/fields.py.
+typedef struct {
+    int32_t fields; // 4: two bits each; 5: a fraction
+    int32_t lanes;
+    int32_t span;
+    int32_t together;
+    int32_t is_signed; // of 4 fields the last one, of 5 the byte
+} field_order;
+
+static uint32_t fields_byte(const field_order *o, const int32_t trit[5]) {
+    uint32_t byte = 0;
+    if (o->fields == 4) {
+        for (int32_t f = 0; f < 4; f++) {
+            byte |= (uint32_t)((f < 3 || !o->is_signed ? trit[f] + 1 : trit[f]) & 3) << (2 * f);
+        }
+        return byte;
+    }
+    int32_t v = 0;
+    for (int32_t f = 0; f < 5; f++) {
+        v = 3 * v + trit[f];
+    }
+    // The first number not below 256 v / 243 or, when signed, not below it less a half, from -256 up.
+    const int32_t least = o->is_signed ? 512 * v - 243 : 512 * (v + 121);
+    return eb_check_steps(least + 486 * 256, 486) & 0xFF;
+}
+
+static uint32_t pack_fields(const field_order *o, const int8_t *trits, int32_t rows, int32_t cols,
+                            uint8_t *out) {
     uint8_t *p = out;
     int32_t width = (cols + 15) & ~15;
-    for (int32_t r = 0; r < rows; r += 16) {
-        for (int32_t k = 0; k < width; k += 4) {
-            for (int32_t b = 0; b < 16; b++) {
-                uint32_t byte = 0;
-                for (int32_t f = 0; f < 4; f++) {
-                    int32_t t = trit_at(trits, rows, cols, r + 4 * f + b / 4, k + (b & 3));
-                    byte |= (uint32_t)((f < 3 ? t + 1 : t) & 3) << (2 * f);
+    int32_t block = o->fields * o->lanes;
+    for (int32_t r = 0; r < rows; r += block * o->together) {
+        for (int32_t k = 0; k < width; k += o->span) {
+            for (int32_t turn = 0; turn < o->together; turn++) {
+                for (int32_t lane = 0; lane < o->lanes; lane++) {
+                    for (int32_t j = 0; j < o->span; j++) {
+                        int32_t trit[5] = {0};
+                        for (int32_t f = 0; f < o->fields; f++) {
+                            trit[f] =
+                                trit_at(trits, rows, cols, r + turn * block + f * o->lanes + lane, k + j);
+                        }
+                        *p++ = (uint8_t)fields_byte(o, trit);
+                    }
                 }
-                *p++ = (uint8_t)byte;
             }
         }
     }
     return (uint32_t)(p - out);
 }
 
+#define PACK_FIELDS(name, ...)                                                                               \
+    static uint32_t pack_##name(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {             \
+        static const field_order order = {__VA_ARGS__};                                                      \
+        return pack_fields(&order, trits, rows, cols, out);                                                  \
+    }
+
+PACK_FIELDS(e2, 4, 4, 4, 1, 1)
+PACK_FIELDS(e2k, 4, 1, 16, 2, 1)
+PACK_FIELDS(e2r32, 4, 8, 4, 1, 0)
+PACK_FIELDS(e2r64, 4, 16, 4, 1, 0)
+PACK_FIELDS(e16, 5, 4, 4, 1, 1)
+PACK_FIELDS(e16k, 5, 1, 16, 2, 1)
+PACK_FIELDS(e16r80, 5, 16, 4, 1, 0)
+
 static const eb_check_layout layouts[] = {
-    {"t2", 1, INT32_MAX, pack_t2, no_scratch},
-    {"lut4", 8, 65536, pack_lut4, scratch_lut4},
-    {"smlad2", 8, 32768, pack_smlad2, scratch_smlad2},
-    {"e2", 16, 131072, pack_e2, no_scratch},
+    {"t2", 1, INT32_MAX, pack_t2, no_scratch},         {"lut4", 8, 65536, pack_lut4, scratch_lut4},
+    {"smlad2", 8, 32768, pack_smlad2, scratch_smlad2}, {"e2", 16, 131072, pack_e2, no_scratch},
+    {"e2k", 8, 131072, pack_e2k, no_scratch},          {"e2r32", 32, 131072, pack_e2r32, no_scratch},
+    {"e2r64", 64, 131072, pack_e2r64, no_scratch},     {"e16", 20, 65535, pack_e16, no_scratch},
+    {"e16k", 10, 65535, pack_e16k, no_scratch},        {"e16r80", 80, 65535, pack_e16r80, no_scratch},
 };
 
 const eb_check_layout *eb_check_find_layout(const char *name) {

@@ -33,7 +33,7 @@ from unicorn import (
     arm_const,
 )
 
-from edgebit.core import load_core
+from edgebit.core import list_cores, load_core
 from edgebit.resources import cache_dir, data_dir
 
 RUNTIME = data_dir("runtime_c")
@@ -63,9 +63,15 @@ def kernels(core: str, family: str, runtime: Path = RUNTIME) -> list[Kernel]:
         match = _KERNEL_LINE.search(path.read_text())
         assert match is not None, f"{path} has no EB_KERNEL line"
         kernel = Kernel(path, *match.groups())
-        if kernel.variant in isa:
+        if isa_of(kernel.variant) in isa:
             found.append(kernel)
-    return sorted(found, key=lambda k: isa.index(k.variant))
+    return sorted(found, key=lambda k: (isa.index(isa_of(k.variant)), k.variant))
+
+
+def isa_of(variant: str) -> str:
+    """The instruction set a variant is written for: its name, or all but the flavour."""
+    known = {i for core in list_cores() for i in load_core(core).known_isa}
+    return max((i for i in known if variant == i or variant.startswith(f"{i}_")), key=len, default="")
 
 
 def build(

@@ -10,11 +10,15 @@
 
 #include "eb_port.h"
 
+#if defined(EB_NEEDS_AVX2) || defined(EB_NEEDS_AVX512VNNI)
+#include <cpuid.h>
+#endif
+
 int main(void);
 void _start(void);
 void eb_linux_start(void);
 
-enum { STDIN = 0, STDOUT = 1, EINTR_NEGATED = -4, BUFFER_BYTES = 4096 };
+enum { STDIN = 0, STDOUT = 1, STDERR = 2, EINTR_NEGATED = -4, BUFFER_BYTES = 4096 };
 
 #if defined(__x86_64__)
 enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60 };
@@ -75,7 +79,52 @@ static _Noreturn void eb_exit(int status) {
     }
 }
 
+// Kernels for vector instructions were chosen when the model was exported, maybe on another machine. Bits as
+// in the Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID (volume 2A) and XCR0 (volume
+// 1, 13.3).
+#if defined(EB_NEEDS_AVX2) || defined(EB_NEEDS_AVX512VNNI)
+static int eb_bits_set(uint32_t word, uint32_t bits) {
+    return (word & bits) == bits;
+}
+
+static int eb_processor_fits(void) {
+    enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512BW = 1 << 30, AVX512_VNNI = 1 << 11 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !eb_bits_set(c, OSXSAVE)) {
+        return 0;
+    }
+    uint32_t saved, high;
+    __asm volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        return 0;
+    }
+#ifdef EB_NEEDS_AVX512VNNI
+    if (!eb_bits_set(saved, 0xE6) || !eb_bits_set(b, AVX512F | AVX512BW) || !eb_bits_set(c, AVX512_VNNI)) {
+        return 0;
+    }
+#endif
+#ifdef EB_NEEDS_AVX2
+    if (!eb_bits_set(saved, 0x06) || !eb_bits_set(b, AVX2)) {
+        return 0;
+    }
+#endif
+    return 1;
+}
+#else
+static int eb_processor_fits(void) {
+    return 1;
+}
+#endif
+
+static const char eb_unfit[] =
+    "this program was made for a processor with AVX2 or AVX-512 VNNI, which this one "
+    "lacks; export the model again on this machine\n";
+
 void eb_linux_start(void) {
+    if (!eb_processor_fits()) {
+        (void)eb_syscall(SYS_WRITE, STDERR, (long)(intptr_t)eb_unfit, (long)sizeof eb_unfit - 1);
+        eb_exit(1);
+    }
     const int status = main();
     eb_port_flush();
     eb_exit(status);
