@@ -13,13 +13,16 @@ from edgebit.plan.account import FitTable, fit
 from edgebit.plan.plan import Plan
 
 
-def fit_table(output: Output, plan: Plan) -> FitTable:
+def fit_table(output: Output, plan: Plan) -> None:
     """Print what the plan takes of each memory."""
-    table = fit(plan)
+    print_account(output, fit(plan))
+
+
+def print_account(output: Output, table: FitTable) -> None:
+    """Print an account of flash and RAM."""
     rows = [[r.memory, r.item, count(r.bytes), r.kind] for r in table.rows]
     rows += [[memory, "free", count(left), ""] for memory, left in table.free().items()]
     output.table(f"fit: {table.title}", ["memory", "item", "bytes", "figure"], rows, right={2})
-    return table
 
 
 def _weights(node: Node, graph: Graph) -> tuple[str | None, float | None]:

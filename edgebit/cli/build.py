@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from edgebit.bench.linked import linked_account
 from edgebit.cli import _options as o
-from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.cli._output import JsonFlag, Output
+from edgebit.cli._tables import print_account
 from edgebit.toolchain.build import build_export
 
 
@@ -20,12 +22,9 @@ def command(
     with output.progress() as bar:
         bar.add_task(f"building {folder.path.name}", total=None)
         result = build_export(folder.path, toolchain=toolchain)
-    output.table(
-        f"{result.elf}",
-        ["what", "bytes"],
-        [[k, count(v)] for k, v in result.sizes.items() if v is not None],
-        right={1},
-    )
+    account = linked_account(folder, result)
+    print_account(output, account)
+    output.say(f"[bold]{result.elf}[/]: image {result.image_id}{'' if result.fresh else ', unchanged'}")
     output.result(
         {
             "elf": str(result.elf),
@@ -35,5 +34,6 @@ def command(
             "toolchain": result.toolchain,
             "fresh": result.fresh,
             "sizes": result.sizes,
+            "fit": account.to_dict(),
         }
     )

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from edgebit.bench.linked import linked_account
 from edgebit.bench.measure import measure
 from edgebit.bench.report import write_report
 from edgebit.bench.session import connect
 from edgebit.bench.verify import golden, verify
 from edgebit.cli._output import JsonFlag, Output, count
-from edgebit.cli._tables import fit_table
+from edgebit.cli._tables import print_account
 from edgebit.errors import MismatchError
 from edgebit.resources import data_dir
+from edgebit.toolchain.build import build_export
 from edgebit.workflow import export_model, prepare_model
 
 VECTORS = 8
@@ -63,7 +65,7 @@ def _one(output: Output, prepared: Any, board: str, out: Path, vectors: Path) ->
     output.say(f"\n[bold]{board}[/]")
     with output.progress() as bar:
         task = bar.add_task("exporting", total=None)
-        folder, plan = export_model(
+        folder, _ = export_model(
             prepared,
             board,
             out,
@@ -71,9 +73,11 @@ def _one(output: Output, prepared: Any, board: str, out: Path, vectors: Path) ->
             limit=VECTORS,
             say=lambda s: bar.update(task, description=s),
         )
-    fit_table(output, plan)
+        bar.update(task, description=f"building for {board}")
+        built = build_export(folder.path)
+    print_account(output, linked_account(folder, built))
     with output.progress() as bar:
-        task = bar.add_task(f"building for {board}", total=None)
+        task = bar.add_task("booting", total=None)
         emulate = next(iter(folder.board().emulators), None)
         with connect(folder, emulate=emulate) as device:
             bar.update(task, description=f"verifying on {device.title}")
