@@ -26,12 +26,14 @@ class CConst:
     """One constant array of a layer, to be emitted as `static const <ctype> <name>[count]`.
 
     `raw` is the exact little-endian memory image (what the weight CRC covers). `ctype` is one of
-    int8_t uint8_t int16_t uint16_t int32_t uint32_t float eb_requant_entry.
+    int8_t uint8_t int16_t uint16_t int32_t uint32_t float eb_requant_entry. `symbol`: the array is defined
+    under this name by `Lowered.prelude` (weights that are machine code) and is not passed to the call.
     """
 
     suffix: str
     ctype: str
     raw: bytes
+    symbol: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from edgebit.ops.linear import (
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import bad, c_ints, integer, integers, output
+from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tiled_families
 
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
 
@@ -93,11 +94,13 @@ class Conv2d(Op):
 
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
         x, w, g = self._parts(node, graph)
-        return (family_of(w, x.dtype.value, g.depthwise),)
+        return (family_of(w, x.dtype.value, g.depthwise), *tiled_families(w, x.dtype.value, g))
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w, g = self._parts(node, graph)
         family = self.families(node, graph)[0]
+        if choice is not None and choice.stem.split("__")[0] in FAMILIES:
+            return lower_tiles(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
             blocks = [np.ascontiguousarray(w.values.reshape(g.outs, -1).T)]
         else:

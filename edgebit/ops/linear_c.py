@@ -93,7 +93,7 @@ def epilogue_fields(node: Node) -> str:
 def assemble(node: Node, packed: Packed, driver: str, fields: dict[str, str], scratch_bytes: int) -> Lowered:
     """The Lowered of a linear node. driver: "dense", "conv2d" or "depthwise"; fields: all but `epilogue`."""
     header = "dense" if driver == "dense" else "conv2d"
-    epilogue = _epilogue(node, packed.outs)
+    epilogue = epilogue_of(node, packed.outs)
     name = f"eb_{driver}_{packed.stem}_{epilogue.name}"
     return Lowered(
         function=name,
@@ -110,7 +110,7 @@ def assemble(node: Node, packed: Packed, driver: str, fields: dict[str, str], sc
 
 
 @dataclass(frozen=True)
-class _Epilogue:
+class Epilogue:
     """kind: "requant", "affine" or "dynamic"; name: the kind and its steps; consts: arrays, one a channel."""
 
     kind: str
@@ -119,12 +119,13 @@ class _Epilogue:
     consts: tuple[CConst, ...]
 
 
-def _epilogue(node: Node, outs: int) -> _Epilogue:
+def epilogue_of(node: Node, outs: int) -> Epilogue:
+    """The steps of a node's epilogue and their constants."""
     e = node.attrs["epilogue"]
     if isinstance(e, Requant):
         table = np.zeros(outs, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
         table["add"], table["mul"], table["shift"] = e.add, e.mul, e.shift
-        return _Epilogue("requant", "requant", (), (CConst("requant", "eb_requant_entry", table.tobytes()),))
+        return Epilogue("requant", "requant", (), (CConst("requant", "eb_requant_entry", table.tobytes()),))
     assert isinstance(e, Affine)
     consts: list[CConst] = []
     if e.corr is not None:
@@ -137,10 +138,10 @@ def _epilogue(node: Node, outs: int) -> _Epilogue:
     steps += ["hi"] if e.hi < np.inf else []
     kind = "dynamic" if is_dynamic(node) else "affine"
     flags = tuple(f"EB_AFFINE_{s.upper()}" for s in steps)
-    return _Epilogue(kind, "_".join((kind, *steps)), flags, tuple(consts))
+    return Epilogue(kind, "_".join((kind, *steps)), flags, tuple(consts))
 
 
-def _function(name: str, header: str, driver: str, packed: Packed, epilogue: _Epilogue) -> str:
+def _function(name: str, header: str, driver: str, packed: Packed, epilogue: Epilogue) -> str:
     """The static C function that instantiates the driver."""
     family = packed.stem.split("__")[0]
     numbers = "f32" if family.endswith("_f32") else "s8"

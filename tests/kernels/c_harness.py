@@ -143,8 +143,9 @@ def _emit(
 ) -> None:
     """Append one run of one node; `share` is the position of the input the output overlaps."""
     i = len(unit.body)
-    if low.prelude and low.prelude not in unit.preludes:
-        unit.preludes.append(low.prelude)
+    for block in re.split(r"\n\n+", low.prelude):  # as the exporter does: equal blocks once
+        if block.strip() and block.strip("\n") + "\n" not in unit.preludes:
+            unit.preludes.append(block.strip("\n") + "\n")
     unit.kernels += [k for k in low.kernels if k not in unit.kernels]
     lines = [f"static void run_{i}(void) {{"]
     frees: list[str] = []

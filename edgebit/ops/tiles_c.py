@@ -1,0 +1,245 @@
+"""How a convolution computed in tiles of output pixels becomes C (runtime_c/kernels/conv2d/conv2d_tiles.h).
+
+Two kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
+at a time; `tdots_s8` multiplies the windows of two pixels by the same words of weights. Both serve layers
+with ternary weights, int8 inputs and one group.
+
+Scratch, all regions at multiples of 16 bytes:
+
+    packed    the tile's inputs: stride words for every two pixels
+    sums      tpixels_s8: 16 bytes an output channel and block of columns; tdots_s8: 4 bytes an output
+              channel, rounded up to the layout's row multiple, and pixel
+    own       whatever is largest of: the kernel's own scratch; copies of the tile's windows; the requantised
+              outputs of a short last tile; one pixel's sums for a float epilogue
+    padding   one input pixel of padding, when there is any
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Node, Requant
+from edgebit.layouts.base import Layout, layout_of, round_up
+from edgebit.layouts.pixels import PIXELS, PixelLayout
+from edgebit.ops.base import CConst, KernelChoice, Lowered
+from edgebit.ops.linear import Weights, Window, is_dynamic
+from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
+from edgebit.ops.support import c_ints
+
+FAMILIES = ("tpixels_s8", "tdots_s8")
+DOT_PIXELS = 2
+
+
+def tiled_families(w: Weights, activations: str, g: Window) -> tuple[str, ...]:
+    """The families of this file that can compute the layer."""
+    return FAMILIES if w.element == "trit" and activations == "s8" and g.groups == 1 else ()
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Sizes of a layer's tiles. copy: bytes of one copied window, 0 when channels are packed in place."""
+
+    pixels: int
+    stride: int
+    blocks: int
+    sums: int
+    copy: int
+    acc_at: int
+    own_at: int
+    pad_at: int
+    scratch: int
+
+
+def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding: int) -> Lowered:
+    """The Lowered of a conv2d node on a kernel of one of FAMILIES."""
+    layout = layout_of(choice.layout)
+    matrix = w.values.reshape(g.outs, -1)
+    why = layout.limits(matrix)
+    if why is not None:
+        raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
+    raw = layout.pack(matrix)
+    epilogue = epilogue_of(node, g.outs)
+    blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 0
+    tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
+    code = isinstance(layout, PixelLayout) and layout.code
+    symbol = f"eb_code_{hashlib.sha256(raw).hexdigest()[:16]}" if code else ""
+    weights = CConst("w", "uint8_t", raw, symbol)
+    text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
+    fields = c_ints(
+        n=g.n,
+        h=g.h,
+        w=g.w,
+        c=g.c,
+        kh=g.kh,
+        kw=g.kw,
+        oh=g.oh,
+        ow=g.ow,
+        outs=g.outs,
+        stride_h=g.strides[0],
+        stride_w=g.strides[1],
+        dilation_h=g.dilations[0],
+        dilation_w=g.dilations[1],
+        pad_top=g.pads[0],
+        pad_left=g.pads[1],
+        padding=padding,
+        cols=g.cols,
+        stride=tile.stride,
+        copy=tile.copy,
+        blocks=tile.blocks,
+        sums=tile.sums,
+        acc_at=tile.acc_at,
+        own_at=tile.own_at,
+        pad_at=tile.pad_at,
+    )
+    return Lowered(
+        function=text.name,
+        kernels=text.kernels,
+        inputs=(0, 2) if is_dynamic(node) else (0,),
+        consts=(weights, *epilogue.consts),
+        params=("eb_conv2d_tiles_params", fields | {"epilogue": epilogue_fields(node)}),
+        prelude=text.prelude(),
+        scratch_bytes=tile.scratch,
+        layout=layout.name,
+        bits_per_weight=8.0 * len(raw) / matrix.size,
+        kernel=choice.stem,
+    )
+
+
+def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _Tile:
+    packed = isinstance(layout, PixelLayout)
+    pixels = PIXELS if packed else DOT_PIXELS
+    copy = round_up(g.cols, 4) if g.c % 4 else 0
+    if isinstance(layout, PixelLayout):
+        stride = layout.stride(g.cols)
+        acc = 16 * g.outs * blocks
+        sums = 0
+    else:
+        stride = round_up(g.cols, layout.col_multiple)
+        sums = round_up(g.outs, layout.row_multiple)
+        acc = 4 * sums * pixels
+    finish = 0
+    if packed:
+        short = g.oh * g.ow % pixels
+        finish = 4 * g.outs if not requant else pixels * g.outs if short else 0
+    own = max(layout.scratch(stem, g.outs, g.cols), copy * pixels, finish)
+    acc_at = round_up(2 * pixels * stride, 16)
+    own_at = acc_at + round_up(acc, 16)
+    pad_at = own_at + round_up(own, 16)
+    scratch = pad_at + (round_up(g.c, 16) if any(g.pads) and not copy else 0)
+    return _Tile(pixels, stride, blocks, sums, copy, acc_at, own_at, pad_at, scratch)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The C functions of a layer, and the kernels they call."""
+
+    stem: str
+    epilogue: Epilogue
+    tile: _Tile
+    padded: bool
+    weights: CConst
+
+    @property
+    def packed(self) -> bool:
+        return self.stem.startswith("tpixels_s8__")
+
+    @property
+    def isa(self) -> str:
+        """The instruction set of the kernels that pack and requantise."""
+        return self.stem.split("__")[1].split("_")[0]
+
+    @property
+    def pack(self) -> str:
+        return f"pack_pixels__{self.isa}" if self.packed else f"pack_dots__{self.isa}"
+
+    @property
+    def requant(self) -> str:
+        """The kernel that requantises packed sums, "" when none does."""
+        return f"requant_pixels__{self.isa}" if self.packed and self.epilogue.kind == "requant" else ""
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        return tuple(s for s in (self.stem, self.pack, self.requant) if s)
+
+    @property
+    def edges(self) -> str:
+        """How windows are read, for names: whether they are copied, else whether there is padding."""
+        return "_copied" if self.tile.copy else "_padded" if self.padded else ""
+
+    @property
+    def name(self) -> str:
+        made = self.weights.symbol or f"eb_conv2d_{self.stem}"
+        return f"{made}_{self.epilogue.name}{self.edges}"
+
+    def prelude(self) -> str:
+        family = self.stem.split("__")[0]
+        includes = [
+            "conv2d/conv2d_tiles.h",
+            *(f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in self.kernels),
+        ]
+        if self.weights.symbol:
+            product = self._code()
+        else:
+            product = (
+                f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
+                f"EB_INLINE void eb_conv2d_{self.stem}_product(\n"
+                "        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
+                "        void *scratch) {\n"
+                f"    eb_{self.stem}(w, x, acc, rows, cols, stride, scratch);\n"
+                "}\n"
+            )
+        declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in self.kernels[1:]]
+        lines = [f'#include "{i}"' for i in includes]
+        return "\n".join(["\n".join(lines) + "\n", *declared, self._next(), product, self._layer()])
+
+    def _next_name(self) -> str:
+        return f"eb_{self.pack}_tile{'_copied' if self.tile.copy else ''}"
+
+    def _next(self) -> str:
+        """The function that packs a tile; layers share it."""
+        return (
+            f"static int32_t {self._next_name()}(\n"
+            "        const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, void *scratch) {\n"
+            f"    return eb_tile_next(\n            p, t, left, {self.tile.pixels}, {int(self.tile.copy > 0)}, "
+            f"eb_{self.pack}, scratch);\n"
+            "}\n"
+        )
+
+    def _code(self) -> str:
+        """The weights as machine code: one function, whose bytes also have a name as data."""
+        raise NotImplementedError
+
+    def _layer(self) -> str:
+        e = self.epilogue
+        y = "int8_t" if e.kind == "requant" else "float"
+        dynamic = ["const float *d"] if e.kind == "dynamic" else []
+        parameters = ["const eb_conv2d_tiles_params *p", "const int8_t *x", *dynamic]
+        passed = [] if self.weights.symbol else [self.weights]
+        parameters += [f"const {c.ctype} *{c.suffix}" for c in (*passed, *e.consts)]
+        parameters += [f"{y} *y", "void *scratch"]
+        members = [f".kind = EB_EPILOGUE_{e.kind.upper()}", f".flags = {' | '.join(e.flags) or '0'}"]
+        members += [f".{c.suffix} = {c.suffix}" for c in e.consts]
+        members += [".d = d"] if dynamic else []
+        product = self.weights.symbol or f"eb_conv2d_{self.stem}"
+        arguments = [
+            "p",
+            "x",
+            "NULL" if self.weights.symbol else "w",
+            self._next_name(),
+            f"{product}_product",
+            f"eb_{self.requant}" if self.requant else "NULL",
+            "&e",
+            "y",
+            "scratch",
+            str(int(self.edges == "_padded")),
+            str(int(not self.packed)),
+        ]
+        gap = ",\n        "
+        return (
+            f"static void {self.name}(\n        {gap.join(parameters)}) {{\n"
+            f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
+            f"    eb_conv2d_tiles(\n            {', '.join(arguments)});\n"
+            "}\n"
+        )
