@@ -8,7 +8,9 @@ know is taken to be as large as the largest of its kind.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from edgebit.plan.plan import Plan
 
 FLASH, RAM = "FLASH", "RAM"
+_PADDING = 15  # before an array that starts at a multiple of 16
 Kind = Literal["exact", "upper bound"]
 
 
@@ -30,21 +33,25 @@ Kind = Literal["exact", "upper bound"]
 class Bounds:
     """Measured bytes for one core and toolchain.
 
-    code, const, data, stack: the program around the model (start-up, port, link, application) on the board
-    where it is largest. layer_*: what each layer adds to the model's own functions and tables. functions:
-    code of each kernel file and generated driver function, by name. helpers: code of each library function.
-    needs: the library functions that a kernel or driver pulls in. stacks: stack below the model's run
-    function for each kernel and driver, callees included.
+    code, const, data: the program around the model (start-up, port, link, application) on the board where
+    it is largest. stack: from reset to the model's run function, with what an exception pushes; run: the
+    frame of that function. layer_*: what each layer adds to the model's own functions and tables.
+    functions: code of each kernel file and of each generated driver that several layers share; single: code
+    of a driver that one layer uses, which compilers fold into the run function. helpers: code of each
+    library function; needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees
+    included.
     """
 
     code: int
     const: int
     data: int
     stack: int
+    run: int
     layer_code: int
     layer_const: int
     layer_data: int
     functions: Mapping[str, int] = field(default_factory=dict)
+    single: Mapping[str, int] = field(default_factory=dict)
     helpers: Mapping[str, int] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[str, int] = field(default_factory=dict)
@@ -56,10 +63,12 @@ UNMEASURED = Bounds(
     const=2048,
     data=4096,
     stack=1024,
+    run=512,
     layer_code=96,
     layer_const=96,
     layer_data=4,
     functions={"": 2048},
+    single={"": 2048},
     helpers={"": 4096},
     stacks={"": 512},
     measured=False,
@@ -86,66 +95,74 @@ def _read_bounds(core: str, toolchain: str) -> Bounds:
         const=program["const"],
         data=program["data"],
         stack=program["stack"],
+        run=program["run"],
         layer_code=layer["code"],
         layer_const=layer["const"],
         layer_data=layer["data"],
         functions=d.get("functions", {}),
+        single=d.get("single", {}),
         helpers=d.get("helpers", {}),
         needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
         stacks=d.get("stacks", {}),
     )
 
 
+def kind_of(function: str) -> str:
+    """The table entry of a function: itself for kernels; for generated functions, the name without what
+    differs between layers of one kind (epilogue steps, digests)."""
+    driver = re.match(r"eb_[a-z0-9]+_.*?__.*?_(requant|affine|dynamic)(?=_|$)", function)
+    return driver.group(0) if driver else re.sub(r"_[0-9a-f]{12}$", "", function)
+
+
 def _lookup(table: Mapping[str, int], name: str) -> int:
-    """The entry of a function; else the largest of its kind (same name up to the first "__" or "_")."""
+    """The entry of a function; for one never measured, the largest of those whose names start alike."""
     if name in table:
         return table[name]
-    if "" in table:
-        return table[""]
-    stem = name.split("__")[0].rsplit("_", 1)[0]
-    while stem not in ("", "eb"):
-        alike = [v for k, v in table.items() if k.startswith(stem)]
+    start = name
+    while "_" in start:
+        start = start.rsplit("_", 1)[0]
+        alike = [v for k, v in table.items() if k.startswith(start)]
         if alike:
             return max(alike)
-        stem = stem.rsplit("_", 1)[0] if "_" in stem else ""
     return max(table.values(), default=0)
 
 
-def functions_of(layers: Iterable[Lowered]) -> tuple[str, ...]:
-    """The names of kernels and generated driver functions that layers need, each once, sorted."""
-    names: set[str] = set()
-    for low in layers:
-        if low.alias:
-            continue
-        names.update(f"eb_{stem}" for stem in low.kernels)
-        names.add(low.function)
-    return tuple(sorted(names))
+def _shared(layers: Iterable[Lowered]) -> dict[str, bool]:
+    """Every function that layers need, and whether it stays a function: kernels do, generated ones when
+    more than one layer uses them."""
+    uses = Counter(low.function for low in layers if not low.alias)
+    kernels = {f"eb_{stem}" for low in layers if not low.alias for stem in low.kernels}
+    return dict.fromkeys(kernels, True) | {f: n > 1 for f, n in uses.items() if f not in kernels}
 
 
 def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     """Code of the program with these layers, at most."""
-    names = functions_of(layers)
-    helpers = {h for n in names for h in bounds.needs.get(n, ())}
-    if not bounds.measured:
-        helpers.add("")
-    calls = sum(not low.alias for low in layers)
-    return (
-        bounds.code
-        + bounds.layer_code * calls
-        + sum(_lookup(bounds.functions, n) for n in names)
-        + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
-    )
+    total = bounds.code + bounds.layer_code * sum(not low.alias for low in layers)
+    helpers: set[str] = set()
+    for name, shared in sorted(_shared(layers).items()):
+        kind = kind_of(name)
+        total += _lookup(bounds.functions if shared or kind not in bounds.single else bounds.single, kind)
+        known = bounds.measured and (kind in bounds.functions or kind in bounds.single)
+        helpers.update(bounds.needs.get(kind, ()) if known else bounds.helpers)
+    return total + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
 
 
 def stack_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     """Stack of the program with these layers, at most; exception frame included."""
-    return bounds.stack + max((_lookup(bounds.stacks, n) for n in functions_of(layers)), default=0)
+    deepest = [_lookup(bounds.stacks, kind_of(n)) for n, shared in _shared(layers).items() if shared]
+    return bounds.stack + bounds.run + max(deepest, default=0)
 
 
 def const_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
-    """Constants beside the weights, at most: parameters, tables, and up to 15 bytes before each array."""
-    arrays = sum(len(low.consts) for low in layers)
-    return bounds.const + bounds.layer_const * len(layers) + 15 * arrays
+    """Constants beside the weights, at most."""
+    return bounds.const + sum(bounds.layer_const + table_bytes(low) for low in layers)
+
+
+def table_bytes(low: Lowered) -> int:
+    """What a layer's parameters, segment entries and the padding of its arrays take, at most: 4 bytes a
+    parameter; 12 (on 64-bit machines 16) bytes a segment and up to 15 before its array."""
+    fields = low.params[1].values() if low.params else ()
+    return 4 * sum(v.count(",") + 1 for v in fields) + (16 + _PADDING) * len(low.consts)
 
 
 @dataclass(frozen=True)

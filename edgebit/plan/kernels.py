@@ -135,7 +135,8 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
 
 
 def work_of(node: Node, graph: Graph, kernel: Kernel | None) -> dict[str, float]:
-    """Op.work, with the products and rows that the kernel's layout adds as padding."""
+    """Op.work, with the products and rows that the kernel's layout adds as padding, and Layout.work of every
+    pixel."""
     work = dict(op_of(node).work(node, graph))
     matrix = weight_matrix(node, graph, kernel.family) if kernel is not None and kernel.layout else None
     if kernel is not None and matrix is not None:
@@ -147,6 +148,7 @@ def work_of(node: Node, graph: Graph, kernel: Kernel | None) -> dict[str, float]
             work["row"] *= more_rows
         if "mac" in work:
             work["mac"] *= more_rows * more_cols
+        work |= {name: count * work.get("pixel", 1.0) for name, count in layout.work(matrix).items()}
     return work
 
 

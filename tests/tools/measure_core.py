@@ -31,6 +31,7 @@ from edgebit.errors import ToolchainError, UsageError
 from edgebit.ir.graph import Array, Graph, Node, Tensor
 from edgebit.ops.base import Sample, registry
 from edgebit.ops.linear_samples import linear_sample
+from edgebit.plan.account import kind_of, table_bytes
 from edgebit.plan.kernels import all_kernels, candidates, work_of, work_tables
 from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.base import toolchains
@@ -290,11 +291,6 @@ def write_costs(core: Core, text: str) -> None:
 # Bounds
 
 
-def program_functions(image: Image) -> set[str]:
-    """Names of the functions of an image that is all program and no model."""
-    return {f.name for f in image.functions}
-
-
 def plain(name: str) -> str:
     """A function's name without what a compiler adds to clones."""
     return re.split(r"\.(constprop|isra|part|cold|lto_priv)\b", name)[0]
@@ -322,103 +318,168 @@ class Built:
         g, values = merge(samples)
         self.plan = make_plan(g, board.core, board, kernels=forced)
         with tempfile.TemporaryDirectory() as tmp:
-            built = build_export(export(self.plan, values, board, Path(tmp)), toolchain_name=chain)
+            built = build_export(export(self.plan, values, board, Path(tmp)), toolchain=chain)
             self.image = Image(built.elf)
             self.stack = stack_usage(built.elf, board.core)
             self.graph = CallGraph(self.image, board.core)
             self.graph.deepest(self.graph.function(self.image.entry, "reset"))
         self.code = _in_flash(self.image, board)
-        self.run = next(f for f in self.image.functions if f.name == "measure_run")
         self.const = self.image.sizes().const - self.plan.weight_bytes
+        self.const -= sum(table_bytes(layer.lowered) for layer in self.plan.layers)
         self.data = _data_beside_arena(self.image, self.plan)
+
+    def size_of(self, name: str) -> int:
+        """Bytes of a function of the image."""
+        return next(f.end - f.start for f in self.image.functions if f.name == name)
+
+
+def per_layer(pair: Sequence[Built], what: str) -> float:
+    """How much one more layer adds, from graphs of 4 and 20."""
+    return float(getattr(pair[1], what) - getattr(pair[0], what)) / 16
 
 
 def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
+    """The tables of one core and toolchain."""
     rng = np.random.default_rng(SEED)
     boards = boards_of(core)
-    one = next(s for s in other_samples(rng, 1) if s.graph.nodes[0].op == "lut")
-    layer_code = layer_const = layer_data = 0.0
-    few, many = [Built([one] * n, {}, boards[0], chain) for n in (4, 20)]
-    layer_data = (many.data - few.data) / 16
-    lin = [draw(rng, "affine", "trit", "conv2d", (1, 4, 4, 4), (4, 3, 3, 4),
-                {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}, 1)]  # fmt: skip
-    a, b = [Built(lin * n, {}, boards[0], chain) for n in (4, 20)]
-    layer_code = max((many.code - few.code) / 16, (b.code - a.code) / 16)
-    layer_const = max((many.const - few.const) / 16, (b.const - a.const) / 16)
-    kernel = few.image.function_at(few.image.symbol("eb_lut_s8__ref").address & ~1)
-    assert kernel is not None
-    kernel_bytes = kernel.end - kernel.start
-    tiny = {board.name: Built([one] * 4, {}, board, chain) for board in boards}
+    small = next(s for s in other_samples(rng, 1) if s.graph.nodes[0].op == "lut")
+    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
+    large = draw(rng, "affine", "trit", "conv2d", (1, 4, 4, 4), (4, 3, 3, 4), attrs, 1)
+    pairs = [[Built([s] * n, {}, boards[0], chain) for n in (4, 20)] for s in (small, large)]
+    tiny = [Built([small] * 4, {}, board, chain) for board in boards]
+    steps = {what: [per_layer(pair, what) for pair in pairs] for what in ("code", "const", "data")}
     program = {
-        "code": max(t.code for t in tiny.values()) - round(4 * layer_code) - kernel_bytes,
-        "const": max(t.const for t in tiny.values()) - round(4 * layer_const),
-        "data": max(t.data for t in tiny.values()) - round(4 * layer_data),
-        "stack": max(t.stack.bytes - t.graph.depth_of("eb_lut_s8__ref") for t in tiny.values()),
+        what: max(getattr(t, what) for t in tiny) - round(4 * steps[what][0])
+        for what in ("code", "const", "data")
     }
-    base = program_functions(few.image)
-    functions: dict[str, int] = {}
-    helpers: dict[str, int] = {}
-    needs: dict[str, set[str]] = {}
-    stacks: dict[str, int] = {}
+    program["code"] -= pairs[0][0].size_of("eb_lut_s8__ref")
+    program["stack"] = max(
+        t.stack.bytes - t.graph.depth_of("eb_lut_s8__ref") - t.stack.frames["measure_run"] for t in tiny
+    )
+    layer = {what: max(0, -int(-max(found) // 1)) for what, found in steps.items()}
+    base = pairs[0][0]
+    tables = Tables(base, layer["code"])
+    linear = list(linear_samples(np.random.default_rng(SEED)))
+    other = list(other_samples(np.random.default_rng(SEED), 3))
+    samples, forced = with_every_kernel([*linear, *other], core)
+    for start in range(0, len(samples), 120):
+        part = range(start, min(start + 120, len(samples)))
+        names = {f"s{k - start}": forced[f"s{k}"] for k in part if f"s{k}" in forced}
+        tables.add(Built([samples[k] for k in part], names, boards[0], chain))
+        print(f"{core.name} {chain}: {part.stop} of {len(samples)} layers", flush=True)
+    for part_ in once_each(samples, forced, core):
+        tables.add_single(Built(*part_, boards[0], chain))
+    print(f"{core.name} {chain}: drivers alone", flush=True)
     rng = np.random.default_rng(SEED)
-    samples, forced = with_every_kernel([*linear_samples(rng), *other_samples(rng, 3)], core)
-    deepest_run = few.stack.frames["measure_run"]
-    chunk = 120
-    for start in range(0, len(samples), chunk):
-        part = samples[start : start + chunk]
-        names = {
-            f"s{k - start}": forced[f"s{k}"] for k in range(start, start + len(part)) if f"s{k}" in forced
-        }
-        built = Built(part, names, boards[0], chain)
-        deepest_run = max(deepest_run, built.stack.frames["measure_run"])
-        mine = {f"eb_{s}" for s in built.plan.kernel_stems()}
-        drivers = {layer.lowered.function for layer in built.plan.layers}
-        for f in built.image.functions:
-            name = plain(f.name)
-            if name in base and name not in mine:
-                continue
-            size = -(-(f.end - f.start) // 4) * 4
-            owner = next((m for m in sorted(mine, key=len, reverse=True) if name.startswith(m)), None)
-            if name in drivers or owner is not None:
-                key = name if name in drivers else str(owner)
-                extra = functions.get(key, 0) if key != name else 0
-                functions[key] = max(functions.get(key, 0), size) if key == name else extra
-            else:
-                helpers[name] = max(helpers.get(name, 0), size)
-        for m in mine:
-            parts = [f for f in built.image.functions if plain(f.name).startswith(m)]
-            parts = [
-                f
-                for f in parts
-                if not any(o != m and o.startswith(m) and plain(f.name).startswith(o) for o in mine)
-            ]
-            functions[m] = max(functions.get(m, 0), sum(-(-(f.end - f.start) // 4) * 4 for f in parts))
-        for name in mine | drivers:
-            found = [f for f in built.image.functions if plain(f.name) == name]
-            for f in found:
-                reach = built.graph.reachable(f)
-                needs.setdefault(name, set()).update(
-                    plain(h) for h in reach if plain(h) in helpers and plain(h) != name
-                )
-                if f.start in built.graph.worst:
-                    stacks[name] = max(stacks.get(name, 0), built.graph.deepest(f))
-        direct = {plain(h) for h in built.graph.reachable(built.run)} & set(helpers)
-        for name in drivers - {plain(f.name) for f in built.image.functions}:
-            needs.setdefault(name, set()).update(direct & needs.get(name, set()))
-        print(f"{core.name} {chain}: {min(start + chunk, len(samples))} of {len(samples)} layers", flush=True)
-    program["stack"] += deepest_run - few.stack.frames["measure_run"]
+    run = base.stack.frames["measure_run"]
+    for _ in range(10):  # models of ordinary size
+        chosen = [linear[k] for k in rng.choice(len(linear), 5, replace=False)]
+        chosen += [other[k] for k in rng.choice(len(other), 4, replace=False)]
+        run = max(run, Built(chosen, {}, boards[0], chain).stack.frames["measure_run"])
+    program["run"] = run
+    program["const"] += tables.const
     return {
         "program": program,
-        "layer": {
-            "code": -int(-layer_code // 1),
-            "const": -int(-layer_const // 1),
-            "data": -int(-layer_data // 1),
-        },
-        "functions": functions,
-        "helpers": helpers,
-        "needs": {k: sorted(v) for k, v in needs.items() if v},
-        "stacks": stacks,
+        "layer": layer,
+        "functions": tables.functions,
+        "single": tables.single,
+        "helpers": tables.helpers,
+        "needs": {k: sorted(v) for k, v in tables.needs.items() if v},
+        "stacks": tables.stacks,
     }
+
+
+def once_each(
+    samples: Sequence[Sample], forced: dict[str, str], core: Core
+) -> Iterable[tuple[list[Sample], dict[str, str]]]:
+    """Linear samples in graphs that use no driver twice: each with the kernels forced on its nodes."""
+    graphs: list[tuple[list[Sample], dict[str, str], set[str]]] = []
+    for k, s in enumerate(samples):
+        node = s.graph.nodes[0]
+        if node.op not in ("dense", "conv2d"):
+            continue
+        stem = forced[f"s{k}"]
+        function = candidates(node, s.graph, core, stem)[0].lowered.function
+        home = next((g for g in graphs if function not in g[2] and len(g[0]) < 60), None)
+        if home is None:
+            home = ([], {}, set())
+            graphs.append(home)
+        home[1][f"s{len(home[0])}"] = stem
+        home[0].append(s)
+        home[2].add(function)
+    return [(g[0], g[1]) for g in graphs if len(g[0]) > 1]
+
+
+class Tables:
+    """Sizes and stacks of the functions of kernels, drivers and library helpers, the largest seen of each.
+
+    const sums the constant tables of all kernels.
+    """
+
+    def __init__(self, base: Built, layer_code: int) -> None:
+        self.base = {plain(f.name) for f in base.image.functions} - {"eb_lut_s8__ref"}
+        self.layer_code = layer_code
+        self.functions: dict[str, int] = {}
+        self.single: dict[str, int] = {}
+        self.helpers: dict[str, int] = {}
+        self.needs: dict[str, set[str]] = defaultdict(set)
+        self.stacks: dict[str, int] = {}
+        self._known = {s.name for s in base.image.symbols}
+        self._objects: dict[str, int] = {}
+
+    @property
+    def const(self) -> int:
+        return sum(self._objects.values())
+
+    def add_single(self, built: Built) -> None:
+        """Drivers used once: the code between two calls of eb_trace in the run function is one layer's."""
+        trace = built.image.symbol("eb_trace").address & ~1
+        run = next(f for f in built.image.functions if f.name == "measure_run")
+        ends = sorted(c.address for c in built.graph.frame(run).calls if c.target == trace)
+        layers = [layer for layer in built.plan.layers if not layer.lowered.alias]
+        if len(ends) != len(layers):
+            print(f"left out: {len(ends)} calls of eb_trace for {len(layers)} layers")
+            return
+        sizes = {plain(f.name): f.end - f.start for f in built.image.functions}
+        for k in range(1, len(layers)):
+            name = layers[k].lowered.function
+            size = ends[k] - ends[k - 1] - self.layer_code + sizes.get(name, 0)
+            entry = kind_of(name)
+            self.single[entry] = max(self.single.get(entry, 0), -(-size // 4) * 4)
+
+    def add(self, built: Built) -> None:
+        kernels = sorted((f"eb_{s}" for s in built.plan.kernel_stems()), key=len, reverse=True)
+        drivers = {layer.lowered.function for layer in built.plan.layers if not layer.lowered.alias}
+        drivers -= set(kernels)
+        total: dict[str, int] = defaultdict(int)
+        owner: dict[str, str] = {}
+        for f in built.image.functions:
+            name = plain(f.name)
+            size = -(-(f.end - f.start) // 4) * 4
+            if name in drivers:
+                entry = owner[f.name] = kind_of(name)
+                self.functions[entry] = max(self.functions.get(entry, 0), size)
+            else:
+                kernel = next((k for k in kernels if name == k or name.startswith(k + "_")), None)
+                if kernel is not None:
+                    owner[f.name] = kernel
+                    total[kernel] += size
+                elif name not in self.base:
+                    self.helpers[name] = max(self.helpers.get(name, 0), size)
+        for o in built.image.symbols:
+            section = built.image.section_at(o.address)
+            if o.kind != "object" or section is None or section.writable:
+                continue
+            if o.name not in self._known and not o.name.startswith("measure_"):
+                self._objects[o.name] = max(self._objects.get(o.name, 0), o.size)
+        for kernel, size in total.items():
+            self.functions[kernel] = max(self.functions.get(kernel, 0), size)
+        for f in built.image.functions:
+            entry = owner.get(f.name)
+            if entry is None:
+                continue
+            self.needs[entry] |= {plain(h) for h in built.graph.reachable(f)} & set(self.helpers)
+            self.stacks[entry] = max(self.stacks.get(entry, 0), built.graph.deepest(f))
 
 
 def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
@@ -448,6 +509,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] == "cost":
         measure_costs(core)
         return 0
+    (core.path.parent / "bounds" / f"{core.name}.toml").unlink(missing_ok=True)  # measure with guesses
     found = {}
     for chain in sorted(toolchains(), reverse=True):
         try:
