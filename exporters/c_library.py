@@ -296,7 +296,7 @@ def _layer(export: Export, layer: PlannedLayer, pointers: dict[str, str]) -> lis
     else:
         args = [f"&l{layer.index}_params"] if low.params is not None else []
         args += [pointers[node.inputs[k]] for k in low.inputs]
-        args += [f"{export.name}_l{layer.index}_{c.suffix}" for c in low.consts]
+        args += [f"{export.name}_l{layer.index}_{c.suffix}" for c in low.consts if not c.symbol]
         args += [pointers[o] for o in node.outputs]
         if low.scratch_bytes > 0:
             args.append(f"arena + {export.plan.scratch_offset[layer.index]}")
@@ -333,6 +333,8 @@ def weights(export: Export) -> str:
     ]
     last = -1
     for s in export.segments:
+        if s.const.symbol:
+            continue  # machine code: defined where the layer's function is
         if s.layer != last:
             node = export.plan.layers[s.layer].node
             out.append(f"// layer {s.layer}: {node.op} {comment(node.name)}")

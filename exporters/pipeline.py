@@ -110,7 +110,7 @@ class Export:
     def segments(self) -> list[Segment]:
         """Every constant array, layer by layer."""
         return [
-            Segment(layer.index, c, f"{self.name}_l{layer.index}_{identifier(c.suffix)}")
+            Segment(layer.index, c, c.symbol or f"{self.name}_l{layer.index}_{identifier(c.suffix)}")
             for layer in self.plan.layers
             for c in layer.lowered.consts
         ]

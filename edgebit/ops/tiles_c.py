@@ -19,6 +19,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
@@ -133,7 +135,7 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
 
 @dataclass(frozen=True)
 class _Text:
-    """The C functions of a layer, and the kernels they call."""
+    """The C functions of a layer, and the kernels they call. Weights that are code have a symbol."""
 
     stem: str
     epilogue: Epilogue
@@ -170,8 +172,8 @@ class _Text:
 
     @property
     def name(self) -> str:
-        made = self.weights.symbol or f"eb_conv2d_{self.stem}"
-        return f"{made}_{self.epilogue.name}{self.edges}"
+        own = f"_{self.weights.symbol[-16:][:12]}" if self.weights.symbol else ""
+        return f"eb_conv2d_{self.stem}_{self.epilogue.name}{self.edges}{own}"
 
     def prelude(self) -> str:
         family = self.stem.split("__")[0]
@@ -208,8 +210,29 @@ class _Text:
         )
 
     def _code(self) -> str:
-        """The weights as machine code: one function, whose bytes also have a name as data."""
-        raise NotImplementedError
+        """The weights as machine code: a function `<symbol>_run`, whose bytes are the array `<symbol>`.
+
+        Models that hold the same code may be linked together, so both are weak.
+        """
+        symbol = self.weights.symbol
+        words = [f"0x{w:04x}" for w in np.frombuffer(self.weights.raw, "<u2").tolist()]
+        lines = [".syntax unified", f'.pushsection .text.{symbol},\\"ax\\",%progbits', ".p2align 2", ".thumb"]
+        for name, kind in ((f"{symbol}_run", "function"), (symbol, "object")):
+            lines += [f".weak {name}", f".hidden {name}", f".type {name},%{kind}"]
+        lines += [".thumb_func", f"{symbol}_run:", f"{symbol}:"]
+        lines += [f".inst.n {', '.join(words[i : i + 12])}" for i in range(0, len(words), 12)]
+        lines += [f".size {symbol}_run, . - {symbol}_run", f".size {symbol}, . - {symbol}", ".popsection"]
+        text = "\n".join(f'        "{line}\\n"' for line in lines)
+        return (
+            f"void {symbol}_run(const uint32_t *x, uint32_t *acc);\n"
+            f"__asm__(\n{text});\n\n"
+            f"EB_INLINE void {symbol}_product(\n"
+            "        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
+            "        void *scratch) {\n"
+            "    (void)w, (void)rows, (void)cols, (void)stride, (void)scratch; // built into the code\n"
+            f"    {symbol}_run(x, acc);\n"
+            "}\n"
+        )
 
     def _layer(self) -> str:
         e = self.epilogue

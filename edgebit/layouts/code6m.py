@@ -1,0 +1,46 @@
+"""Weights as machine code for Armv6-M: what the layers of tpixels_s8__armv6m_code call (see thumb.py)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from edgebit.ir.graph import Array, S8Array
+from edgebit.layouts.base import check_trits
+from edgebit.layouts.pixels import PixelLayout, cut_columns
+from edgebit.layouts.thumb import Reader, generate
+
+MAX_NONZEROS = 1 << 17
+"""Some 350 KB of code; more would not fit what microcontrollers have."""
+
+
+class Code6m(PixelLayout):
+    """An addition or subtraction for every nonzero trit."""
+
+    name = "code6m"
+    code = True
+    wide: ClassVar[bool] = False
+
+    def starts(self, weights: Array) -> list[int]:
+        """The columns at which a block of sums begins."""
+        return cut_columns(weights, 1)
+
+    def blocks(self, weights: Array) -> int:
+        return len(self.starts(weights))
+
+    def pack(self, weights: Array) -> bytes:
+        check_trits(weights)
+        return generate(weights, self.starts(weights), self.stride(int(weights.shape[1])), self.wide)
+
+    def unpack(self, raw: bytes, rows: int, cols: int) -> S8Array:
+        parts = Reader(raw, rows, cols, self.stride(cols)).run()
+        trits: S8Array = parts.sum(axis=0).astype(np.int8)
+        check_trits(trits)
+        return trits
+
+    def limits(self, weights: Array) -> str | None:
+        nonzeros = int(np.count_nonzero(weights))
+        if nonzeros > MAX_NONZEROS:
+            return f"{self.name} takes at most {MAX_NONZEROS} nonzero weights, not {nonzeros}"
+        return None
