@@ -18,7 +18,13 @@ def test_every_package_is_listed() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     on_disk = {
         ".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "edgebit").rglob("__init__.py")
-    } | {"edgebit.exporters", "edgebit.runtime_c", "edgebit.boards", "edgebit.examples"}
+    } | {
+        "edgebit.exporters",
+        "edgebit.runtime_c",
+        "edgebit.boards",
+        "edgebit.examples",
+        "edgebit.examples.mlperf_tiny",
+    }
     assert on_disk == set(config["packages"])
 
 
@@ -65,7 +71,9 @@ def test_wheel_ships_exporters_and_examples(wheel: list[str]) -> None:
             assert f"edgebit/exporters/{p.name}" in names
     for p in (ROOT / "examples").glob("*/*.onnx"):
         assert f"edgebit/examples/{p.parent.name}/{p.name}" in names
-    assert any(n.endswith("devices/hook.c") for n in names)
+    for p in (ROOT / "examples" / "mlperf_tiny").glob("*.py"):
+        assert f"edgebit/examples/mlperf_tiny/{p.name}" in names
+    assert {"edgebit/devices/hook.c", "edgebit/bench/in_process.c"} <= names
 
 
 def test_wheel_ships_nothing_else(wheel: list[str]) -> None:
