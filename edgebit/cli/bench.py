@@ -9,6 +9,7 @@ import typer
 from edgebit.bench.measure import WALL_CLOCK, measure
 from edgebit.bench.session import connect
 from edgebit.cli import _options as o
+from edgebit.cli._kernels import bench_kernels
 from edgebit.cli._output import JsonFlag, Output, count
 
 
@@ -21,15 +22,27 @@ def command(
         int, typer.Option(help="Runs to take the median of, where time is measured.", min=1)
     ] = 20,
     toolchain: o.Tool = None,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Measure every kernel of --core on fixed shapes instead.")
+    ] = False,
+    core: Annotated[str | None, typer.Option(help="The core of --kernels, e.g. cortex-m4f.")] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="With --kernels: only this shape, e.g. fc-640x128 or net; may be repeated."),
+    ] = None,
+    optimize: o.Optimize = "balanced",
     json: JsonFlag = False,
 ) -> None:
-    """Measure one inference, layer by layer.
+    """Measure one inference, layer by layer; or every kernel of a core.
 
     Emulated boards give counts that repeat exactly: modelled core cycles on Cortex-M0+ and M4 (flash wait
     states not included), executed instructions elsewhere. The host gives wall-clock time, for comparison
     within one run only. Every figure names its kind.
     """
     output = Output(json)
+    if kernels:
+        bench_kernels(output, core, shape, optimize, toolchain)
+        return
     folder = o.find_export(path, board)
     with output.progress() as bar:
         bar.add_task(f"measuring {folder.path.name}", total=None)
