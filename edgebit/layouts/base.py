@@ -56,6 +56,10 @@ class Layout(ABC):
         """
         return 0
 
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """Counts of one product that depend on the weights, by name, for the cost table (see Op.work)."""
+        return {}
+
     def blank(self, rows: int, cols: int) -> Array:
         """A zero matrix of this layout's element type."""
         return np.zeros((rows, cols), np.float32 if self.element == "f32" else np.int8)

@@ -27,8 +27,8 @@
 enum {
     EB_CHECK_MAX_WEIGHTS = 16 * EB_CHECK_MAX_COLS, // rows and columns rounded up to 16
     // of any layout, headers included: for one row block of the widest matrix
-    EB_CHECK_PACKED = (EB_CHECK_MAX_ROWS > 48 ? 16 : 5) * EB_CHECK_MAX_COLS,
-    EB_CHECK_SCRATCH = 8192 + EB_CHECK_MAX_COLS,
+    EB_CHECK_PACKED = (EB_CHECK_MAX_ROWS > 48 ? 16 : 9) * EB_CHECK_MAX_COLS,
+    EB_CHECK_SCRATCH = 16384 + EB_CHECK_MAX_COLS,
     EB_CHECK_GUARD = 64,
 };
 
@@ -41,6 +41,12 @@ typedef struct {
     uint32_t (*pack)(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out);
     uint32_t (*scratch)(int32_t rows, int32_t cols);
 } eb_check_layout;
+
+// Packers and scratch of list layouts (pack_lists.c).
+typedef uint32_t eb_check_packer(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out);
+typedef uint32_t eb_check_scratch(int32_t rows, int32_t cols);
+eb_check_packer eb_check_pack_list16, eb_check_pack_ofs16g3, eb_check_pack_ofs16g4, eb_check_pack_ofs16g5;
+eb_check_scratch eb_check_scratch_ofs16g3, eb_check_scratch_ofs16g4, eb_check_scratch_ofs16g5;
 
 // The layout of that name, or null.
 const eb_check_layout *eb_check_find_layout(const char *name);

@@ -182,11 +182,20 @@ PACK_FIELDS(e16k, 5, 1, 16, 2, 1)
 PACK_FIELDS(e16r80, 5, 16, 4, 1, 0)
 
 static const eb_check_layout layouts[] = {
-    {"t2", 1, INT32_MAX, pack_t2, no_scratch},         {"lut4", 8, 65536, pack_lut4, scratch_lut4},
-    {"smlad2", 8, 32768, pack_smlad2, scratch_smlad2}, {"e2", 16, 131072, pack_e2, no_scratch},
-    {"e2k", 8, 131072, pack_e2k, no_scratch},          {"e2r32", 32, 131072, pack_e2r32, no_scratch},
-    {"e2r64", 64, 131072, pack_e2r64, no_scratch},     {"e16", 20, 65535, pack_e16, no_scratch},
-    {"e16k", 10, 65535, pack_e16k, no_scratch},        {"e16r80", 80, 65535, pack_e16r80, no_scratch},
+    {"t2", 1, INT32_MAX, pack_t2, no_scratch},
+    {"lut4", 8, 65536, pack_lut4, scratch_lut4},
+    {"smlad2", 8, 32768, pack_smlad2, scratch_smlad2},
+    {"e2", 16, 131072, pack_e2, no_scratch},
+    {"e2k", 8, 131072, pack_e2k, no_scratch},
+    {"e2r32", 32, 131072, pack_e2r32, no_scratch},
+    {"e2r64", 64, 131072, pack_e2r64, no_scratch},
+    {"e16", 20, 65535, pack_e16, no_scratch},
+    {"list16", 4, 1 << 24, eb_check_pack_list16, no_scratch},
+    {"ofs16g3", 4, 65536, eb_check_pack_ofs16g3, eb_check_scratch_ofs16g3},
+    {"ofs16g4", 4, 65536, eb_check_pack_ofs16g4, eb_check_scratch_ofs16g4},
+    {"ofs16g5", 4, 65536, eb_check_pack_ofs16g5, eb_check_scratch_ofs16g5},
+    {"e16k", 10, 65535, pack_e16k, no_scratch},
+    {"e16r80", 80, 65535, pack_e16r80, no_scratch},
 };
 
 const eb_check_layout *eb_check_find_layout(const char *name) {

@@ -63,7 +63,7 @@ def test_another_emulator_agrees_cortex_m(core: str, machine: str, tmp_path: Pat
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 variants, all ok" in done.stdout + done.stderr
+    assert f"{len(kernels(core, 'tmatvec_s8'))} variants, all ok" in done.stdout + done.stderr
 
 
 def test_list_names_and_bad_arguments(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def tester(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return Machine("cortex-m4f", build_tester("cortex-m4f", tmp_path_factory.mktemp("tester")))
 
 
-@pytest.mark.parametrize("name", ["t2", "lut4", "smlad2", "e2"])
+@pytest.mark.parametrize("name", ["t2", "lut4", "smlad2", "e2", "list16", "ofs16g3", "ofs16g4", "ofs16g5"])
 def test_the_tester_packs_as_the_exporter_does(name: str, tester: Machine) -> None:
     layout = layout_of(name)
     rng = np.random.default_rng(11)
@@ -186,7 +186,7 @@ def test_the_tester_packs_as_the_exporter_does(name: str, tester: Machine) -> No
         assert tester.read(out, len(want)) == want
         assert tester.read(out + len(want), 64) == bytes(64)
         assert row_multiple == layout.row_multiple
-        if name != "t2":  # which has no limit
+        if name not in ("t2", "list16"):  # no limit worth trying
             assert layout.limits(np.zeros((1, max_cols), np.int8)) is None
             assert layout.limits(np.zeros((1, max_cols + 1), np.int8)) is not None
         stem = next(k.path.stem for c in EMULATED for k in kernels(c, "tmatvec_s8") if k.layout == name)
