@@ -3,6 +3,7 @@
 inputs: x (M, K) f32 or s8; w constant (N, K) f32, TernaryWeights or Int8Weights; for dynamic int8 also
 d f32 (M,), the scale of each row. attrs: epilogue (Requant: s8 out, with out_quant; Affine: f32 out).
 The scale that belongs to ternary or int8 weights is in the epilogue. See edgebit/ops/linear.py for the sums.
+Layers of several rows may run on kernels of tmatmat_s8, which take some rows at a time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from edgebit.ops.linear_c import assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import bad, c_ints, output
 
+TOKENS_FAMILY = "tmatmat_s8"
+TOKENS = 4  # rows of one product of that family: EB_DENSE_TOKENS, EB_TMATMAT_TOKENS
+
 
 class Dense(Op):
     """A fully connected layer over rows."""
@@ -54,21 +58,33 @@ class Dense(Op):
 
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
         x, w = self._parts(node, graph)
-        return (family_of(w, x.dtype.value, depthwise=False),)
+        family = family_of(w, x.dtype.value, depthwise=False)
+        return (family, TOKENS_FAMILY) if family == "tmatvec_s8" and x.shape[0] >= TOKENS else (family,)
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w = self._parts(node, graph)
         rows, cols = x.shape
-        packed = pack(node, w, self.families(node, graph)[0], choice, [w.values])
+        families = self.families(node, graph)
+        many = choice is not None and choice.stem.startswith(f"{TOKENS_FAMILY}__")
+        packed = pack(node, w, TOKENS_FAMILY if many else families[0], choice, [w.values])
         lanes = 16 if x.dtype is DType.S8 else 8
         copy = cols % lanes != 0 and not (rows == 1 and x.dtype is DType.S8)
-        copy_at = round_up(4 * round_up(w.outs, packed.layout.row_multiple), 16)
-        kernel_at = copy_at + (round_up(cols, lanes) * x.dtype.bytes if copy else 0)
+        together = TOKENS if many else 1
+        acc_step = round_up(w.outs, packed.layout.row_multiple)
+        copy_at = round_up(4 * acc_step * together, 16)
+        kernel_at = copy_at + (round_up(cols, lanes) * x.dtype.bytes * together if copy else 0)
         own = packed.layout.scratch(packed.stem, w.outs, cols)
         fields = c_ints(
-            rows=rows, cols=cols, outs=w.outs, copy=int(copy), copy_at=copy_at, kernel_at=kernel_at
+            rows=rows,
+            cols=cols,
+            outs=w.outs,
+            copy=int(copy),
+            copy_at=copy_at,
+            kernel_at=kernel_at,
+            acc_step=acc_step,
         )
-        return assemble(node, packed, "dense", fields, kernel_at + round_up(own, 16))
+        driver = "dense_tokens" if many else "dense"
+        return assemble(node, packed, driver, fields, kernel_at + round_up(own, 16))
 
     def overlap(self, node: Node, graph: Graph) -> list[int | None]:
         x, w = self._parts(node, graph)

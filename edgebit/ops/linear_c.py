@@ -91,8 +91,9 @@ def epilogue_fields(node: Node) -> str:
 
 
 def assemble(node: Node, packed: Packed, driver: str, fields: dict[str, str], scratch_bytes: int) -> Lowered:
-    """The Lowered of a linear node. driver: "dense", "conv2d" or "depthwise"; fields: all but `epilogue`."""
-    header = "dense" if driver == "dense" else "conv2d"
+    """The Lowered of a linear node. driver: "dense", "dense_tokens", "conv2d" or "depthwise"; fields: all but
+    `epilogue`."""
+    header = driver.split("_")[0] if driver.startswith("dense") else "conv2d"
     epilogue = epilogue_of(node, packed.outs)
     name = f"eb_{driver}_{packed.stem}_{epilogue.name}"
     return Lowered(
@@ -160,6 +161,9 @@ def _function(name: str, header: str, driver: str, packed: Packed, epilogue: Epi
     if driver == "depthwise":
         inputs = f"const {x} *const *tap, {acc} *acc, int32_t taps, int32_t channels, int32_t multiplier"
         passed = "tap, acc, taps, channels, multiplier"
+    elif driver == "dense_tokens":
+        inputs = "const int8_t *x, int32_t *acc, const eb_tokens *n, void *scratch"
+        passed = "x, acc, n->rows, n->cols, n->tokens, n->x_step, n->acc_step, scratch"
     else:
         inputs = f"const {x} *x, {acc} *acc, int32_t rows, int32_t cols, void *scratch"
         passed = "x, acc, rows, cols, scratch"

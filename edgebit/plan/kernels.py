@@ -23,6 +23,7 @@ from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Graph, Int8Weights, Node, Requant, TernaryWeights
 from edgebit.layouts.base import layout_of, round_up
 from edgebit.ops.base import KernelChoice, Lowered, op_of
+from edgebit.ops.dense import TOKENS, TOKENS_FAMILY
 from edgebit.resources import data_dir
 
 Optimize: TypeAlias = Literal["speed", "size", "balanced"]
@@ -148,6 +149,9 @@ def work_of(node: Node, graph: Graph, kernel: Kernel | None) -> dict[str, float]
             work["row"] *= more_rows
         if "mac" in work:
             work["mac"] *= more_rows * more_cols
+        if kernel.family == TOKENS_FAMILY:
+            more = round_up(int(work["product"]), TOKENS) / work["product"]
+            work |= {name: more * work[name] for name in ("mac", "row", "col", "product")}
         work |= {name: count * work.get("pixel", 1.0) for name, count in layout.work(matrix).items()}
     return work
 

@@ -87,6 +87,7 @@ typedef struct {
 } eb_check_family;
 
 extern const eb_check_family eb_check_tmatvec_s8;
+extern const eb_check_family eb_check_tmatmat_s8;
 
 int eb_check_main(int argc, const char *const *argv);
 

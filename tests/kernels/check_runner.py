@@ -38,6 +38,7 @@ from edgebit.resources import cache_dir, data_dir
 
 RUNTIME = data_dir("runtime_c")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
+TESTED = ("tmatvec_s8", "tmatmat_s8")
 _KERNEL_LINE = re.compile(r"^EB_KERNEL\((\w+), (\w+), (\w+)\);", re.M)
 
 
@@ -270,12 +271,18 @@ def port_of(core: str) -> str:
     return "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
 
 
+def tested(core: str, runtime: Path = RUNTIME) -> list[Kernel]:
+    """The variants the tester holds for a core: every family that has more than its reference there."""
+    found = [kernels(core, family, runtime) for family in TESTED]
+    return [k for variants in found if len(variants) > 1 for k in variants]
+
+
 def build_tester(
     core: str, out: Path, args: Sequence[str] = (), flags: Sequence[str] = (), runtime: Path = RUNTIME
 ) -> Path:
     """Link runtime_c/check with every variant the core can run; `args` are built into it."""
     port = port_of(core)
-    sources = [k.path for k in kernels(core, "tmatvec_s8", runtime)]
+    sources = [k.path for k in tested(core, runtime)]
     sources += [p for p in sorted((runtime / "check").glob("*.c")) if not p.name.startswith("port_")]
     sources.append(runtime / "check" / f"port_{port}.c")
     quoted = ", ".join(f'"{a}"' for a in args)

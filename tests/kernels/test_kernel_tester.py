@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_runner import RUNTIME, Machine, build_tester, kernels, run_tester
+from check_runner import RUNTIME, Machine, build_tester, kernels, run_tester, tested
 
 from edgebit.layouts.base import layout_of
 
@@ -17,13 +17,13 @@ EMULATED = ("cortex-m0plus", "cortex-m4f", "cortex-a76")
 FAST = {"cortex-m0plus": "armv6m", "cortex-m4f": "armv7em", "cortex-a76": "neon_dotprod"}
 
 
-@pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-a72", "cortex-m7", "cortex-m33"])
 def test_every_variant_agrees_with_its_reference(core: str, tmp_path: Path) -> None:
     report = run_tester(core, tmp_path)
-    expected = {k.symbol.removeprefix("eb_") for k in kernels(core, "tmatvec_s8")}
+    expected = {k.symbol.removeprefix("eb_") for k in tested(core)}
     assert report.exit == 0, report.text
     assert set(report.variants) == expected
-    assert all(cases > 1000 and failed == 0 for cases, failed in report.variants.values()), report.text
+    assert all(cases > 800 and failed == 0 for cases, failed in report.variants.values()), report.text
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_another_emulator_agrees_aarch64(tmp_path: Path) -> None:
     elf = build_tester("cortex-a76", tmp_path)
     done = subprocess.run([qemu, "-cpu", "max", str(elf)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
-    assert "5 variants, all ok" in done.stdout
+    assert "7 variants, all ok" in done.stdout
 
 
 @pytest.mark.parametrize(("core", "machine"), [("cortex-m4f", "mps2-an386"), ("cortex-m0plus", "mps2-an385")])

@@ -10,8 +10,9 @@
 // with the field that is kept four times too large from 4 * 2 * -128 * 32 = -32768 to 4 * 2 * 127 * 32 =
 // 32512, so that neither VPMADDUBSW saturates nor a sum wraps. 32-bit lanes hold |4 * 2 * 128 * cols| < 2^31
 // for every cols the layout allows (131072).
-// Cost: 66-75 multiply-accumulates a ns from the cache of a Xeon (Sapphire Rapids), 60-80 times the
-// reference. Scratch: none.
+// Cost: 66-75 multiply-accumulates a ns from the cache of a Xeon (Sapphire Rapids); the reference
+//   takes 60 to 80 times as long.
+// Scratch: none.
 #include <immintrin.h>
 
 #include "tmatvec_s8/tmatvec_s8.h"
