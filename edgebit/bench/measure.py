@@ -51,7 +51,14 @@ def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1)
         link.run(hash_layers=False)
         times.append(time.perf_counter() - start)
     rows = [
-        {"name": row["name"], "kernel": row["kernel"], "value": None, "macs": row["macs"]}
+        {
+            "name": row["name"],
+            "kernel": row["kernel"],
+            "value": None,
+            "macs": row["macs"],
+            "predicted": row["cost"],
+            "modelled": row["modelled"],
+        }
         for row in folder.manifest["layers"]
     ]
     if device.counter is None:

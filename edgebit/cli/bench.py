@@ -11,6 +11,7 @@ from edgebit.bench.session import connect
 from edgebit.cli import _options as o
 from edgebit.cli._kernels import bench_kernels
 from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.errors import UsageError
 
 
 def command(
@@ -40,6 +41,10 @@ def command(
     within one run only. Every figure names its kind.
     """
     output = Output(json)
+    if kernels and (path or board or port or emulate is not None):
+        raise UsageError("--kernels measures a core and takes no export folder, board, port or emulator")
+    if not kernels and (core or shape):
+        raise UsageError("--core and --shape belong to --kernels")
     if kernels:
         bench_kernels(output, core, shape, optimize, toolchain)
         return

@@ -56,6 +56,8 @@ def test_a_network_is_measured_whole(edgebit: Callable[..., Any]) -> None:
     ("args", "said"),
     [
         (("--kernels",), "--core"),
+        (("--core", "host"), "--kernels"),
+        (("--kernels", "--core", "host", "--board", "pico"), "takes no export"),
         (("--kernels", "--core", "cortex-m99"), "cortex-m99"),
         (("--kernels", "--core", "host", "--shape", "fc-1x1"), "fc-1x1"),
         (("--kernels", "--core", "host", "--optimize", "fun"), "fun"),
