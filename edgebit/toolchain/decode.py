@@ -2,7 +2,8 @@
 
 Emulators accept instructions real cores fault on, so the proof is here: every byte range the compiler
 marked as code is disassembled, and each instruction is held against the groups the core's definition names
-under `forbidden`. A code word that decodes to nothing is an error too.
+under `forbidden`. A code word that decodes to nothing is an error too. What capstone does not know of Armv8.1-M
+is decoded in decode_v81m.py.
 
 Groups follow the Arm architecture reference manuals (Armv6-M DDI 0419, Armv7-M DDI 0403, Armv8-M DDI 0553,
 A-profile DDI 0487).
@@ -20,6 +21,7 @@ import capstone
 
 from edgebit.core import Core
 from edgebit.errors import EdgebitError, ToolchainError
+from edgebit.toolchain import decode_v81m
 from edgebit.toolchain.elf import CodeRange, Image
 
 _V6M_WIDE = {"bl", "msr", "mrs", "dmb", "dsb", "isb", "udf.w"}
@@ -67,6 +69,7 @@ GROUPS: Mapping[str, Test] = {
     # Helium shares this encoding space, so a decoder that does not know it may show it as one of these
     "coprocessor": _name(re.compile(r"(cdp|mcr|mrc|mcrr|mrrc|ldc|stc)2?l?$")),
     "mve": lambda m, ops, size: m.startswith("v") and re.search(r"\bq[0-7]\b", ops) is not None,
+    "mve_float": lambda m, ops, size: m == "helium.float",
     "dotprod": lambda m, ops, size: m in ("sdot", "udot"),
     "i8mm": lambda m, ops, size: m in ("smmla", "ummla", "usmmla", "usdot", "sudot"),
     "bf16": lambda m, ops, size: re.match(r"bf(dot|mmla|mlal|cvt)", m) is not None,
@@ -79,7 +82,7 @@ GROUPS: Mapping[str, Test] = {
 @cache
 def disassembler(arch: str, detail: bool = False) -> Any:
     """A capstone decoder for a core architecture ("armv6-m", "armv8.2-a+dotprod" ...)."""
-    if arch.startswith("armv8") and not arch.startswith("armv8-m"):
+    if re.match(r"armv8[.\d]*-a", arch):
         cs = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     else:
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
@@ -93,7 +96,7 @@ def disassembler(arch: str, detail: bool = False) -> Any:
 def instructions(image: Image, core: Core, span: CodeRange, *, detail: bool = False) -> Iterator[Any]:
     """Decode a code range in address order; ToolchainError at a word that is no instruction.
 
-    Zero fill between functions is passed over.
+    Zero fill between functions is passed over. On cores of Armv8.1-M some are decode_v81m.Wide.
     """
     wanted = "a64" if image.machine == "aarch64" else "thumb"
     if span.kind != wanted:
@@ -104,10 +107,17 @@ def instructions(image: Image, core: Core, span: CodeRange, *, detail: bool = Fa
     at = span.start
     code = image.read(span.start, span.end - span.start)
     step = 4 if wanted == "a64" else 2
+    others = iter(decode_v81m.find(code, span.start) if core.arch.startswith("armv8.1-m") else ())
+    other = next(others, None)
     while at < span.end:
-        for insn in cs.disasm(code[at - span.start :], at):
+        for insn in cs.disasm(code[at - span.start : other.address - span.start if other else None], at):
             yield insn
             at = insn.address + insn.size
+        if other is not None and at == other.address:
+            yield other
+            at += other.size
+            other = next(others, None)
+            continue
         if at >= span.end:
             return
         word = code[at - span.start : at - span.start + step]

@@ -1,4 +1,4 @@
-"""The stack effects of Thumb instructions (Armv6-M, Armv7-M, Armv8-M)."""
+"""The stack effects of Thumb instructions (Armv6-M, Armv7-M, Armv8-M, Armv8.1-M)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from capstone import arm as a
 
+from edgebit.toolchain import decode_v81m
 from edgebit.toolchain.frames import Effect, State, Value, Walk, combine
 
 _SP, _PC, _LR = a.ARM_REG_SP, a.ARM_REG_PC, a.ARM_REG_LR
 _CALL_RESULTS = (a.ARM_REG_R0, a.ARM_REG_R1, a.ARM_REG_R2, a.ARM_REG_R3)
 _REG, _IMM, _MEM = a.ARM_OP_REG, a.ARM_OP_IMM, a.ARM_OP_MEM
 _WORD = 0xFFFFFFFF
+_CORE_REGS = (*(getattr(a, f"ARM_REG_R{i}") for i in range(13)), _SP, _LR)
 
 
 def _signed(v: int) -> int:
@@ -28,6 +30,8 @@ class WalkArm(Walk):
     """Thumb."""
 
     def is_conditional(self, insn: Any) -> bool:
+        if isinstance(insn, decode_v81m.Wide):
+            return False  # none may be in an IT block; predication is by lane
         branch = insn.id in (a.ARM_INS_B, a.ARM_INS_CBZ, a.ARM_INS_CBNZ, a.ARM_INS_IT)
         return not branch and insn.cc not in (a.ARM_CC_AL, a.ARM_CC_INVALID)
 
@@ -49,6 +53,8 @@ class WalkArm(Walk):
         return Value("number", int.from_bytes(self.image.read(at, 4), "little"))
 
     def step(self, insn: Any, state: State) -> Effect:
+        if isinstance(insn, decode_v81m.Wide):
+            return self._wide(insn, state)
         ops, kind = insn.operands, insn.id
         if kind in (a.ARM_INS_PUSH, a.ARM_INS_VPUSH):
             state.depth += _bytes(insn, ops)
@@ -73,6 +79,14 @@ class WalkArm(Walk):
             return self._to_pc(insn, state)
         self._compute(insn, state)
         return Effect()
+
+    def _wide(self, insn: decode_v81m.Wide, state: State) -> Effect:
+        """Helium, loops and other additions of Armv8.1-M."""
+        if decode_v81m.SP in insn.writes or insn.mnemonic == "branch-future":
+            raise self.refuse(insn, "moves the stack pointer or jumps in a way not understood")
+        for r in insn.writes:
+            state.regs.pop(_CORE_REGS[r], None)
+        return Effect(after=insn.after, jumps=() if insn.target is None else (insn.target,))
 
     def _branch(self, insn: Any, state: State) -> Effect:
         op = insn.operands[0]
