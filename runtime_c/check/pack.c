@@ -174,6 +174,7 @@ static uint32_t pack_fields(const field_order *o, const int8_t *trits, int32_t r
     }
 
 PACK_FIELDS(e2, 4, 4, 4, 1, 1)
+PACK_FIELDS(mask4, 4, 1, 16, 1, 1)
 PACK_FIELDS(e2k, 4, 1, 16, 2, 1)
 PACK_FIELDS(e2r32, 4, 8, 4, 1, 0)
 PACK_FIELDS(e2r64, 4, 16, 4, 1, 0)
@@ -196,6 +197,7 @@ static const eb_check_layout layouts[] = {
     {"ofs16g5", 4, 65536, eb_check_pack_ofs16g5, eb_check_scratch_ofs16g5},
     {"e16k", 10, 65535, pack_e16k, no_scratch},
     {"e16r80", 80, 65535, pack_e16r80, no_scratch},
+    {"mask4", 4, 131072, pack_mask4, no_scratch},
 };
 
 const eb_check_layout *eb_check_find_layout(const char *name) {
