@@ -180,7 +180,7 @@ def test_handlers_in_the_vector_table_count(tmp_path: Path) -> None:
         + thumb("handler", "push {r4-r7, lr}\nsub sp, #100\nadd sp, #100\npop {r4-r7, pc}")
         + thumb("_start", "push {r4, lr}\nbl leaf\npop {r4, pc}")
         + '.section .vectors, "aR", %progbits\n.global eb_vectors\n.type eb_vectors, %object\neb_vectors:\n'
-        + ".word 0x20001000\n.word _start + 1\n.word handler + 1\n.word 0\n.size eb_vectors, . - eb_vectors\n"
+        + ".word 0x20001000\n.word _start\n.word handler\n.word 0\n.size eb_vectors, . - eb_vectors\n"
     )
     report = stack_usage(build(tmp_path, "cortex-m0plus", text, "s"), load_core("cortex-m0plus"))
     assert (report.program, report.exception) == (48, EXCEPTION_FRAME + 120)
