@@ -1,4 +1,4 @@
-"""Two rows a multiplication: what tmatvec_s8__armv7em reads.
+"""Two rows a multiplication: what tmatvec_s8__armv7em and tdots_s8__armv7em read.
 
 A word (little endian) holds 8 rows x 2 columns. For i = 0..3 the word rotated right by 4i, masked with
 0xC003C003, has in each half the code trit + 1 of row i (bits 0, 1) and the trit of row 4 + i as a two's
@@ -107,4 +107,5 @@ class Smlad2(Layout):
         return None
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
-        return round_up(4 * (-(-cols // STEP) + 1), 8)
+        pixels = 2 if stem.startswith("tdots_s8__") else 1
+        return round_up(4 * pixels * (-(-cols // STEP) + 1), 8)

@@ -1,10 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packing of pixels for Armv6-M: four channels of two pixels a step, 8 values in 33 cycles.
+// Packing of pixels for Armv6-M: four channels of two pixels a step, 8 values in 32 cycles.
 #include "pack_pixels/pack_pixels.h"
 
 EB_PACK_PIXELS_DECL(eb_pack_pixels__armv6m);
 
 // clang-format off
+#define STEP                                                                                                 \
+    "ldmia r0!, {r3}\n ldmia r1!, {r4}\n"                                                                    \
+    "asrs r5, r3, #24\n asrs r7, r4, #24\n lsls r7, r7, #16\n adds r7, r7, r5\n"                             \
+    "lsls r5, r3, #8\n asrs r5, r5, #24\n lsls r6, r4, #8\n asrs r6, r6, #24\n lsls r6, r6, #16\n"           \
+    "adds r6, r6, r5\n"                                                                                      \
+    "sxtb r5, r3\n mov lr, r5\n"                                                                             \
+    "sxth r3, r3\n asrs r3, r3, #8\n"                                                                        \
+    "lsls r5, r4, #16\n asrs r5, r5, #24\n lsls r5, r5, #16\n adds r5, r5, r3\n"                             \
+    "lsls r4, r4, #24\n asrs r4, r4, #8\n add r4, lr\n"                                                      \
+    "stmia r2!, {r4-r7}\n"                                                                                  
+
 // r0 first pixel, r1 second pixel, r2 x, r3 four channels of the first, r4-r7 packed words (r4 holds the second
 // pixel's channels until the last), r8 bytes to the next run, r9 pointers, r10 their end, r11 bytes of a run, r12
 // end of the run.
@@ -25,17 +36,13 @@ __asm__(".syntax unified\n"
         "movs r2, r1\n"
         "1:\n"
         "mov r3, r9\n ldmia r3!, {r0, r1}\n mov r9, r3\n"
-        "mov r3, r11\n adds r3, r3, r2\n mov r12, r3\n"
+        "mov r4, r11\n adds r3, r4, r2\n mov r12, r3\n"
+        "lsls r4, r4, #27\n"
+        "bmi 3f\n"
         "2:\n"
-        "ldmia r0!, {r3}\n ldmia r1!, {r4}\n"
-        "asrs r5, r3, #24\n asrs r7, r4, #24\n lsls r7, r7, #16\n adds r7, r7, r5\n"
-        "lsls r5, r3, #8\n asrs r5, r5, #24\n lsls r6, r4, #8\n asrs r6, r6, #24\n lsls r6, r6, #16\n"
-        "adds r6, r6, r5\n"
-        "sxtb r5, r3\n mov lr, r5\n"
-        "sxth r3, r3\n asrs r3, r3, #8\n"
-        "lsls r5, r4, #16\n asrs r5, r5, #24\n lsls r5, r5, #16\n adds r5, r5, r3\n"
-        "lsls r4, r4, #24\n asrs r4, r4, #8\n add r4, lr\n"
-        "stmia r2!, {r4-r7}\n"
+        STEP
+        "3:\n"
+        STEP
         "cmp r2, r12\n"
         "bne 2b\n"
         "add r2, r8\n"
