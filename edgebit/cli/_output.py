@@ -18,7 +18,7 @@ from rich.table import Table
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else there.")
 ]
-BuildRoot = Path("build")
+_PIPED_WIDTH = 140  # a file has no width of its own: lines should not break at 80
 
 
 def fail(message: str, code: int, *, as_json: bool, details: Mapping[str, Any] | None = None) -> int:
@@ -35,7 +35,8 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False)
+        piped = not (sys.stderr if as_json else sys.stdout).isatty()
+        self.console = Console(stderr=as_json, highlight=False, width=_PIPED_WIDTH if piped else None)
         self.notes = Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
