@@ -9,6 +9,12 @@ from edgebit.ir.graph import Array
 from edgebit.layouts.base import Layout
 
 
+def check_s8(weights: Array) -> None:
+    """Raise EdgebitError unless `weights` is an int8 matrix."""
+    if weights.ndim != 2 or weights.dtype != np.int8:
+        raise EdgebitError(f"s8: weights must be an int8 matrix, not {weights.dtype} {weights.shape}")
+
+
 class S8(Layout):
     """One byte a weight, two's complement."""
 
@@ -16,8 +22,7 @@ class S8(Layout):
     element = "s8"
 
     def pack(self, weights: Array) -> bytes:
-        if weights.ndim != 2 or weights.dtype != np.int8:
-            raise EdgebitError(f"s8: weights must be an int8 matrix, not {weights.dtype} {weights.shape}")
+        check_s8(weights)
         return weights.tobytes()
 
     def unpack(self, raw: bytes, rows: int, cols: int) -> Array:

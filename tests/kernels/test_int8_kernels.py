@@ -1,0 +1,110 @@
+"""Each fast int8 product, in an emulated core, against NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from check_runner import Kernel, Machine, build, kernels
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgebit.errors import EdgebitError
+from edgebit.layouts.base import layout_of, round_up
+
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33")
+GUARD = bytes(range(64, 128))
+S8 = npt.NDArray[np.int8]
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
+    out = tmp_path_factory.mktemp("int8")
+    images = {}
+    for core in CORES:
+        found = kernels(core, "matvec_s8")
+        elf = build(core, [k.path for k in found], out / f"{core}.elf", found[0].symbol)
+        images[core] = (Machine(core, elf), found)
+    return images
+
+
+def agrees(m: Machine, k: Kernel, w: S8, x: S8) -> None:
+    """The kernel's sums are NumPy's; it writes only its accumulators and scratch."""
+    rows, cols = w.shape
+    layout = layout_of(k.layout)
+    m.reset()
+    high = round_up(rows, layout.row_multiple)
+    size = layout.scratch(k.symbol.removeprefix("eb_"), rows, cols)
+    inputs = x.tobytes() + b"\x7f" * (round_up(cols, 16) - cols)
+    weights = m.place(layout.pack(w), GUARD, GUARD)
+    xs = m.place(inputs, GUARD, GUARD)
+    acc = m.place(b"\x5a" * 4 * high, GUARD, GUARD)
+    scratch = m.place(b"\xc3" * size, GUARD, GUARD)
+    m.call(k.symbol, weights, xs, acc, rows, cols, scratch if size else 0)
+    for at, n in ((xs, len(inputs)), (acc, 4 * high), (scratch, size)):
+        assert m.read(at - len(GUARD), len(GUARD)) == GUARD, "wrote before a buffer"
+        assert m.read(at + n, len(GUARD)) == GUARD, "wrote past a buffer"
+    assert m.read(xs, len(inputs)) == inputs
+    got = np.frombuffer(m.read(acc, 4 * rows), np.int32)
+    np.testing.assert_array_equal(got, w.astype(np.int64) @ x.astype(np.int64), k.symbol)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_int8_products_equal_numpy(core: str, loaded: dict[str, tuple[Machine, list[Kernel]]]) -> None:
+    machine, found = loaded[core]
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(1, 14), st.integers(1, 150), st.integers(0, 2**32 - 1), st.sampled_from("rme"))
+    def check(rows: int, cols: int, seed: int, kind: str) -> None:
+        rng = np.random.default_rng(seed)
+        draw = {"r": np.arange(-128, 128), "m": np.array([-128, 127]), "e": np.array([-128])}[kind]
+        w, x = rng.choice(draw, (rows, cols)).astype(np.int8), rng.choice(draw, cols).astype(np.int8)
+        for k in found:
+            agrees(machine, k, w, x)
+
+    check()
+
+
+@pytest.mark.parametrize("core", CORES[:2])
+@pytest.mark.parametrize(("weight", "value"), [(-128, -128), (127, -128), (-128, 127), (127, 127)])
+def test_the_largest_sums(
+    core: str, weight: int, value: int, loaded: dict[str, tuple[Machine, list[Kernel]]]
+) -> None:
+    """As wide as the family's 32-bit sums and the layouts allow."""
+    machine, found = loaded[core]
+    for k in found[:1]:
+        w = np.full((4, 65536), weight, np.int8)
+        assert layout_of(k.layout).limits(w) is None
+        agrees(machine, k, w, np.full(65536, value, np.int8))
+    assert layout_of("s8c4").limits(np.zeros((1, 65537), np.int8)) is not None
+
+
+@pytest.mark.parametrize("name", ["s8c4", "s8r4"])
+@settings(max_examples=40, deadline=None, database=None)
+@given(rows=st.integers(1, 13), cols=st.integers(1, 60), seed=st.integers(0, 2**32 - 1))
+def test_int8_layouts_round_trip(name: str, rows: int, cols: int, seed: int) -> None:
+    w = np.random.default_rng(seed).integers(-128, 128, (rows, cols)).astype(np.int8)
+    layout = layout_of(name)
+    raw = layout.pack(w)
+    np.testing.assert_array_equal(layout.unpack(raw, rows, cols), w)
+    assert layout.bits_per_weight(rows, cols) == pytest.approx(8 * len(raw) / w.size)
+    for bad in (raw[:-1], raw + bytes(4)):
+        with pytest.raises(EdgebitError):
+            layout.unpack(bad, rows, cols)
+    with pytest.raises(EdgebitError):
+        layout.pack(w.astype(np.int16))
+
+
+@pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.8), ("cortex-m4f", 1.56)])
+def test_int8_products_stay_fast(core: str, most: float, tmp_path: Path) -> None:
+    """Executed instructions for a weight of a 64 x 256 product."""
+    k = kernels(core, "matvec_s8")[0]
+    machine = Machine(core, build(core, [k.path], tmp_path / "k.elf", k.symbol))
+    machine.count_instructions()
+    rng = np.random.default_rng(8)
+    w, x = (rng.integers(-128, 128, shape).astype(np.int8) for shape in ((64, 256), 256))
+    agrees(machine, k, w, x)
+    assert machine.instructions is not None
+    assert machine.instructions / w.size < most
