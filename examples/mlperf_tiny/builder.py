@@ -45,7 +45,7 @@ class Builder:
         return self.scales is not None
 
     def _init(self, name: str, a: npt.NDArray[Any]) -> str:
-        self._inits.append(numpy_helper.from_array(np.ascontiguousarray(a), name))
+        self._inits.append(numpy_helper.from_array(np.asarray(a, order="C"), name))
         return name
 
     def _node(self, op: str, inputs: Sequence[str], out: str, **attrs: Any) -> str:
