@@ -175,7 +175,7 @@ def _function(name: str, header: str, driver: str, packed: Packed, epilogue: Epi
         f"EB_INLINE void {name}_product(\n        const void *w, {inputs}) {{\n"
         f"    eb_{packed.stem}(w, {passed});\n"
         f"}}\n\n"
-        f"static void {name}(\n        {gap.join(parameters)}) {{\n"
+        f"EB_NOINLINE static void {name}(\n        {gap.join(parameters)}) {{\n"
         f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
         f"    eb_{driver}_{numbers}(p, x, w, {name}_product, &e, y, scratch);\n"
         f"}}\n"

@@ -261,7 +261,7 @@ class _Text:
         ]
         gap = ",\n        "
         return (
-            f"static void {self.name}(\n        {gap.join(parameters)}) {{\n"
+            f"EB_NOINLINE static void {self.name}(\n        {gap.join(parameters)}) {{\n"
             f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
             f"    eb_conv2d_tiles(\n            {', '.join(arguments)});\n"
             "}\n"

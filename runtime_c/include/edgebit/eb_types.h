@@ -28,7 +28,9 @@ void *memset(void *to, int value, size_t n);
 #endif
 
 // A function that must vanish into its caller (drivers instantiate kernels through it).
-#define EB_INLINE     static inline __attribute__((always_inline))
+#define EB_INLINE static inline __attribute__((always_inline))
+// A function that stays one: drivers, so that the size and stack of a program follow from what it is made of.
+#define EB_NOINLINE   __attribute__((noinline))
 #define EB_ALIGNED(n) __attribute__((aligned(n)))
 
 // The last line of every kernel file: EB_KERNEL(family, isa_and_flavour, layout_or_none);
