@@ -37,9 +37,8 @@ class Bounds:
     it is largest. stack: from reset to the model's run function, with what an exception pushes; run: the
     frame of that function. layer_*: what each layer adds to the model's own functions and tables.
     functions: code of each kernel file and of each generated driver that several layers share; single: code
-    of a driver that one layer uses, which compilers fold into the run function. helpers: code of each
-    library function; needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees
-    included.
+    of a driver that one layer uses, into which compilers fold its parameters. helpers: code of each library
+    function; needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included.
     """
 
     code: int
@@ -114,17 +113,28 @@ def kind_of(function: str) -> str:
     return driver.group(0) if driver else re.sub(r"_[0-9a-f]{12}$", "", function)
 
 
-def _lookup(table: Mapping[str, int], name: str) -> int:
-    """The entry of a function; for one never measured, the largest of those whose names start alike."""
-    if name in table:
-        return table[name]
+def _alike(table: Mapping[str, object], name: str) -> list[str]:
+    """The entries to go by for a function: its own; else those whose names start alike; else all."""
     start = name
-    while "_" in start:
-        start = start.rsplit("_", 1)[0]
-        alike = [v for k, v in table.items() if k.startswith(start)]
-        if alike:
-            return max(alike)
-    return max(table.values(), default=0)
+    while start and start not in table:
+        start = start.rpartition("_")[0]
+        found = [k for k in table if k.startswith(start + "_")]
+        if start and found:
+            return found
+    return [start] if start else list(table)
+
+
+def _lookup(table: Mapping[str, int], name: str) -> int:
+    """The size of a function; for one never measured, the largest of those whose names start alike."""
+    return max((table[k] for k in _alike(table, name)), default=0)
+
+
+def _needs(bounds: Bounds, name: str) -> set[str]:
+    """The library functions that a function pulls in; for one never measured, those of its like."""
+    if not bounds.measured:
+        return set(bounds.helpers)
+    known = {**bounds.functions, **bounds.single}
+    return {h for k in _alike(known, name) for h in bounds.needs.get(k, ())}
 
 
 def _shared(layers: Iterable[Lowered]) -> dict[str, bool]:
@@ -142,14 +152,13 @@ def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     for name, shared in sorted(_shared(layers).items()):
         kind = kind_of(name)
         total += _lookup(bounds.functions if shared or kind not in bounds.single else bounds.single, kind)
-        known = bounds.measured and (kind in bounds.functions or kind in bounds.single)
-        helpers.update(bounds.needs.get(kind, ()) if known else bounds.helpers)
+        helpers.update(_needs(bounds, kind))
     return total + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
 
 
 def stack_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     """Stack of the program with these layers, at most; exception frame included."""
-    deepest = [_lookup(bounds.stacks, kind_of(n)) for n, shared in _shared(layers).items() if shared]
+    deepest = [_lookup(bounds.stacks, kind_of(n)) for n in _shared(layers)]
     return bounds.stack + bounds.run + max(deepest, default=0)
 
 

@@ -53,6 +53,12 @@ DENSE = [
     (5, 32, 16),
     (8, 96, 40),
 ]
+LARGE = [
+    (1, 640, 128),
+    (1, 256, 512),
+    (1, 1536, 192),
+    (4, 512, 96),
+]  # for cores with the memory and the speed
 CONV = [  # input (H, W, C), weights (OC, KH, KW), stride
     ((3, 3, 2), (2, 2, 2), 1),
     ((8, 8, 8), (16, 3, 3), 1),
@@ -86,10 +92,10 @@ def draw(rng: np.random.Generator, mode: str, weights: str, *args: Any) -> Sampl
             return s
 
 
-def linear_samples(rng: np.random.Generator) -> Iterable[Sample]:
+def linear_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
     """Dense, convolution and depthwise layers of every kind, in shapes that real models have."""
     for mode, w in kinds():
-        for m, k, n in DENSE:
+        for m, k, n in [*DENSE, *(LARGE if w == "trit" and mode != "f32" and not core.is_cortex_m else [])]:
             yield draw(rng, mode, w, "dense", (m, k), (n, k), {}, m)
         for (h, wd, c), (oc, kh, kw), stride in CONV:
             pad = kh // 2
@@ -207,7 +213,7 @@ def measure_costs(core: Core) -> None:
         return
     rng = np.random.default_rng(SEED)
     board = boards[0]
-    samples, forced = with_every_kernel([*linear_samples(rng), *other_samples(rng, 14)], core)
+    samples, forced = with_every_kernel([*linear_samples(rng, core), *other_samples(rng, 14)], core)
     rows: list[tuple[dict[tuple[str, str], float], float]] = []
     notes: list[tuple[str, str]] = []
     chunk = 60
@@ -360,7 +366,7 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     )
     layer = {what: max(0, -int(-max(found) // 1)) for what, found in steps.items()}
     base = pairs[0][0]
-    tables = Tables(base, layer["code"])
+    tables = Tables(base)
     linear = list(linear_samples(np.random.default_rng(SEED)))
     other = list(other_samples(np.random.default_rng(SEED), 3))
     samples, forced = with_every_kernel([*linear, *other], core)
@@ -418,9 +424,8 @@ class Tables:
     const sums the constant tables of all kernels.
     """
 
-    def __init__(self, base: Built, layer_code: int) -> None:
+    def __init__(self, base: Built) -> None:
         self.base = {plain(f.name) for f in base.image.functions} - {"eb_lut_s8__ref"}
-        self.layer_code = layer_code
         self.functions: dict[str, int] = {}
         self.single: dict[str, int] = {}
         self.helpers: dict[str, int] = {}
@@ -434,20 +439,14 @@ class Tables:
         return sum(self._objects.values())
 
     def add_single(self, built: Built) -> None:
-        """Drivers used once: the code between two calls of eb_trace in the run function is one layer's."""
-        trace = built.image.symbol("eb_trace").address & ~1
-        run = next(f for f in built.image.functions if f.name == "measure_run")
-        ends = sorted(c.address for c in built.graph.frame(run).calls if c.target == trace)
-        layers = [layer for layer in built.plan.layers if not layer.lowered.alias]
-        if len(ends) != len(layers):
-            print(f"left out: {len(ends)} calls of eb_trace for {len(layers)} layers")
-            return
-        sizes = {plain(f.name): f.end - f.start for f in built.image.functions}
-        for k in range(1, len(layers)):
-            name = layers[k].lowered.function
-            size = ends[k] - ends[k - 1] - self.layer_code + sizes.get(name, 0)
-            entry = kind_of(name)
-            self.single[entry] = max(self.single.get(entry, 0), -(-size // 4) * 4)
+        """Drivers that one layer uses: compilers fold the layer's parameters into them."""
+        drivers = {layer.lowered.function for layer in built.plan.layers}
+        for f in built.image.functions:
+            name = plain(f.name)
+            if name in drivers:
+                entry = kind_of(name)
+                self.single[entry] = max(self.single.get(entry, 0), -(-(f.end - f.start) // 4) * 4)
+                self.stacks[entry] = max(self.stacks.get(entry, 0), built.graph.deepest(f))
 
     def add(self, built: Built) -> None:
         kernels = sorted((f"eb_{s}" for s in built.plan.kernel_stems()), key=len, reverse=True)
