@@ -93,10 +93,12 @@ class Lut3(PixelLayout):
     def unpack(self, raw: bytes, rows: int, cols: int) -> S8Array:
         out = np.zeros((rows, round_up(cols, GROUP)), np.int8)
         at = first = 0
+        starts: list[int] = []
         try:
             for groups in self.tiles(cols):
                 if raw[at] != groups or raw[at + 1] > 1:
                     raise EdgebitError("lut3: a tile of the wrong size")
+                starts += [GROUP * first] * raw[at + 1]
                 at += 2
                 for row in out:
                     counts = raw[at], raw[at + 1]
@@ -118,7 +120,10 @@ class Lut3(PixelLayout):
             ended = False
         if not ended:
             raise EdgebitError(f"lut3: {len(raw)} bytes do not hold a {rows} x {cols} matrix")
-        return np.ascontiguousarray(out[:, :cols])
+        trits: S8Array = np.ascontiguousarray(out[:, :cols])
+        if starts != self.starts(trits) or out[:, cols:].any():
+            raise EdgebitError("lut3: blocks of sums in the wrong places, or trits past the last column")
+        return trits
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
         return TABLE_BYTES * max(self.tiles(cols))

@@ -16,7 +16,7 @@
 // bytes.
 #include "tdots_s8/tdots_s8.h"
 
-// One block of 8 rows. w: its bytes; a, b: 8 sums of each pixel, added to. Returns the end of the block's
+// One block of 8 rows. w: its bytes; a, b: 8 sums of each pixel. Returns the end of the block's
 // bytes.
 const uint8_t *eb_tdots_s8__armv7em_rows(const uint8_t *w, const uint32_t *x, int32_t *a,
                                          const int32_t *prefix, int32_t *b);
@@ -50,6 +50,9 @@ __asm__(".syntax unified\n"
         "push {r4-r11, lr}\n"
         "ldr r12, [sp, #36]\n"
         "vmov s10, r0\n vmov s11, r3\n vmov s12, r2\n vmov s13, r12\n"
+        "movs r4, #0\n movs r5, #0\n movs r6, #0\n movs r7, #0\n"
+        "mov r8, r4\n mov r9, r4\n mov r10, r4\n mov r11, r4\n"
+        "stmia r2, {r4-r11}\n stmia.w r12, {r4-r11}\n"
         "ldrb r3, [r0]\n add r0, r0, r3, lsl #2\n vmov s8, r0\n"
         "movw lr, #0xC003\n movt lr, #0xC003\n"
         "1:\n"
@@ -112,8 +115,6 @@ EB_TDOTS_S8_DECL(eb_tdots_s8__armv7em) {
     int32_t *second = acc + ((rows + 7) & ~7);
     eb_tdots_s8__armv7em_prefix(x, scratch, x + stride);
     for (int32_t r = 0; r < rows; r += 8) {
-        memset(acc + r, 0, 32);
-        memset(second + r, 0, 32);
         w = eb_tdots_s8__armv7em_rows(w, x, acc + r, scratch, second + r);
     }
 }
