@@ -7,6 +7,9 @@
 #define EDGEBIT_EPILOGUE_H
 
 #include "edgebit/eb_types.h"
+#if defined(__thumb__) && defined(__ARM_ARCH_6M__)
+#include "epilogue/requant_armv6m.h"
+#endif
 
 enum {
     EB_EPILOGUE_REQUANT, // int32 sums -> int8, see eb_requant
@@ -43,14 +46,26 @@ EB_INLINE float eb_affine_at(const eb_epilogue *e, const eb_epilogue_params *p, 
     return eb_affine_tail(y, scale, bias, p->lo, p->hi, e->flags);
 }
 
+// y[i] = eb_requant(acc[i], p, &e[i]), i < n, n >= 1.
+EB_INLINE void eb_requant_row(const int32_t *acc, const eb_requant_entry *e, int8_t *y,
+                              const eb_requant_params *p, int32_t n) {
+#if defined(__thumb__) && defined(__ARM_ARCH_6M__)
+    eb_requant_row__armv6m(acc, e, y, p, n);
+#else
+    const eb_requant_params common = *p; // y may not alias a copy
+    for (const int8_t *end = y + n; y != end; y++) {
+        eb_requant_entry one;
+        __builtin_memcpy(&one, e++, sizeof one);
+        *y = eb_requant(*acc++, &common, &one);
+    }
+#endif
+}
+
 // int32 sums of one pixel to its outputs. d: the dynamic scale of this pixel, 1 otherwise.
 EB_INLINE void eb_epilogue_s32(const eb_epilogue *e, const eb_epilogue_params *p, const int32_t *acc, float d,
                                void *out, int32_t outs) {
     if (e->kind == EB_EPILOGUE_REQUANT) {
-        int8_t *y = out;
-        for (int32_t i = 0; i < outs; i++) {
-            y[i] = eb_requant(acc[i], &p->requant, &e->requant[i]);
-        }
+        eb_requant_row(acc, e->requant, out, &p->requant, outs);
         return;
     }
     float *y = out;
