@@ -108,3 +108,103 @@ def test_int8_products_stay_fast(core: str, most: float, tmp_path: Path) -> None
     agrees(machine, k, w, x)
     assert machine.instructions is not None
     assert machine.instructions / w.size < most
+
+
+@pytest.fixture(scope="module")
+def depthwise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
+    out = tmp_path_factory.mktemp("depthwise")
+    images = {}
+    for core in CORES:
+        found = [*kernels(core, "dwconv_t_s8"), *kernels(core, "dwconv_s8")]
+        elf = build(core, [k.path for k in found], out / f"{core}.elf", found[0].symbol)
+        images[core] = (Machine(core, elf), found)
+    return images
+
+
+def agrees_depthwise(m: Machine, k: Kernel, w: S8, x: S8) -> None:
+    """w (taps, channels * multiplier), x (taps, channels): the kernel's sums are NumPy's."""
+    (taps, outs), channels = w.shape, x.shape[1]
+    m.reset()
+    weights = m.place(layout_of(k.layout).pack(w), GUARD, GUARD)
+    order = np.random.default_rng(taps).permutation(taps)  # taps lie anywhere in memory
+    base = m.place(np.ascontiguousarray(x[order]).tobytes(), GUARD, GUARD)
+    at = np.empty(taps, np.uint32)
+    at[order] = base + channels * np.arange(taps)
+    pointers = m.place(at.tobytes(), GUARD, GUARD)
+    acc = m.place(b"\x5a" * 4 * outs, GUARD, GUARD)
+    m.call(k.symbol, weights, pointers, acc, taps, channels, outs // channels)
+    assert m.read(acc - len(GUARD), len(GUARD)) == GUARD, "wrote before acc"
+    assert m.read(acc + 4 * outs, len(GUARD)) == GUARD, "wrote past acc"
+    got = np.frombuffer(m.read(acc, 4 * outs), np.int32)
+    want = (w.astype(np.int64) * np.repeat(x, outs // channels, axis=1)).sum(axis=0)
+    np.testing.assert_array_equal(got, want, k.symbol)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_depthwise_products_equal_numpy(
+    core: str, depthwise: dict[str, tuple[Machine, list[Kernel]]]
+) -> None:
+    machine, found = depthwise[core]
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.integers(1, 28), st.integers(1, 17), st.integers(1, 3), st.integers(0, 2**32 - 1), st.booleans()
+    )
+    def check(taps: int, channels: int, multiplier: int, seed: int, extreme: bool) -> None:
+        rng = np.random.default_rng(seed)
+        channels = 4 * channels if seed & 1 else channels
+        multiplier = 1 if seed & 2 else multiplier
+        for k in found:
+            low, high = (-1, 1) if k.family == "dwconv_t_s8" else (-128, 127)
+            draw = rng.choice([low, high], 2) if extreme else np.arange(low, high + 1)
+            values = rng.choice([-128, 127], 2) if extreme else np.arange(-128, 128)
+            w = rng.choice(draw, (taps, channels * multiplier)).astype(np.int8)
+            agrees_depthwise(machine, k, w, rng.choice(values, (taps, channels)).astype(np.int8))
+
+    check()
+
+
+@pytest.mark.parametrize("core", CORES[:2])
+@pytest.mark.parametrize(("trit", "value"), [(1, 127), (1, -128), (-1, 127), (-1, -128)])
+def test_mask_halves_hold_at_their_limit(
+    core: str, trit: int, value: int, depthwise: dict[str, tuple[Machine, list[Kernel]]]
+) -> None:
+    """255 a tap fill 16 bits with the most taps the layout takes, and one more would not fit."""
+    machine, found = depthwise[core]
+    layout = layout_of("dwmask4")
+    most = np.full((257, 8), trit, np.int8)
+    assert layout.limits(most) is None
+    assert layout.limits(np.full((258, 8), trit, np.int8)) is not None
+    assert 255 * 257 < 2**16 <= 255 * 258
+    k = next(k for k in found if k.layout == "dwmask4")
+    agrees_depthwise(machine, k, most, np.full((257, 8), value, np.int8))
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(taps=st.integers(1, 30), cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_masks_round_trip(taps: int, cols: int, seed: int) -> None:
+    trits = np.random.default_rng(seed).integers(-1, 2, (taps, cols)).astype(np.int8)
+    layout = layout_of("dwmask4")
+    raw = layout.pack(trits)
+    np.testing.assert_array_equal(layout.unpack(raw, taps, cols), trits)
+    assert layout.bits_per_weight(taps, cols) == pytest.approx(8 * len(raw) / trits.size)
+    for bad in (raw[:-1], raw + bytes(16), bytes([raw[0] ^ 1]) + raw[1:]):
+        with pytest.raises(EdgebitError):
+            layout.unpack(bad, taps, cols)
+
+
+@pytest.mark.parametrize(
+    ("core", "family", "most"),
+    [("cortex-m0plus", "dwconv_t_s8", 3.4), ("cortex-m0plus", "dwconv_s8", 7.0),
+     ("cortex-m4f", "dwconv_t_s8", 2.9), ("cortex-m4f", "dwconv_s8", 3.8)],
+)  # fmt: skip
+def test_depthwise_products_stay_fast(core: str, family: str, most: float, tmp_path: Path) -> None:
+    """Executed instructions for a weight of 3x3 windows of 64 channels."""
+    k = kernels(core, family)[0]
+    machine = Machine(core, build(core, [k.path], tmp_path / "k.elf", k.symbol))
+    machine.count_instructions()
+    rng = np.random.default_rng(8)
+    w = rng.integers(-1, 2, (9, 64)).astype(np.int8)
+    agrees_depthwise(machine, k, w, rng.integers(-128, 128, (9, 64)).astype(np.int8))
+    assert machine.instructions is not None
+    assert machine.instructions / w.size < most

@@ -42,20 +42,48 @@ typedef void eb_taps_s8(const void *w, const int8_t *const *tap, int32_t *acc, i
 typedef void eb_taps_f32(const void *w, const float *const *tap, float *acc, int32_t taps, int32_t channels,
                          int32_t multiplier);
 
-// Copies one kernel row of a window: kw whole pixels that lie side by side in the input, clipped to it.
-EB_INLINE void eb_conv2d_gather_row(const eb_conv2d_params *p, const int8_t *row, int32_t ix, int32_t pixel,
-                                    int8_t *to) {
-    int32_t lead = eb_clamp_s32(-ix, 0, p->kw);
-    int32_t inside = eb_clamp_s32(p->w - ix - lead, 0, p->kw - lead);
-    int32_t tail = p->kw - lead - inside;
-    if (lead > 0) {
-        memset(to, (unsigned char)p->padding, (size_t)(lead * pixel));
+// memcpy and memset; few bytes without a call. The empty statements keep compilers from making them calls
+// again.
+EB_INLINE void eb_conv2d_copy(int8_t *to, const int8_t *from, int32_t n) {
+    if (n > 12) {
+        memcpy(to, from, (size_t)n);
+        return;
     }
-    if (inside > 0) {
-        memcpy(to + lead * pixel, row + (ix + lead) * pixel, (size_t)(inside * pixel));
+    for (const int8_t *end = from + n; from != end; from++) {
+        *to++ = *from;
+        __asm__("" : "+r"(to));
     }
-    if (tail > 0) {
-        memset(to + (lead + inside) * pixel, (unsigned char)p->padding, (size_t)(tail * pixel));
+}
+
+EB_INLINE void eb_conv2d_fill(int8_t *to, int32_t value, int32_t n) {
+    if (n > 12) {
+        memset(to, (unsigned char)value, (size_t)n);
+        return;
+    }
+    for (const int8_t *end = to + n; to != end; to++) {
+        *to = (int8_t)value;
+        __asm__("" : "+r"(to));
+    }
+}
+
+// Copies whole kernel rows of a window, kw pixels that lie side by side in the input, clipped to it.
+EB_INLINE void eb_conv2d_gather_rows(const eb_conv2d_params *p, const int8_t *image, int32_t iy, int32_t ix,
+                                     int32_t pixel, int8_t *to) {
+    const int32_t lead = eb_clamp_s32(-ix, 0, p->kw) * pixel;
+    const int32_t inside = eb_clamp_s32(p->w - ix, 0, p->kw) * pixel - lead;
+    const int32_t all = p->kw * pixel;
+    const int32_t step = p->dilation_h * p->w * pixel;
+    int32_t at = (iy * p->w + ix) * pixel + lead;
+    for (int32_t ky = 0; ky < p->kh; ky++, iy += p->dilation_h, at += step, to += all) {
+        if (iy < 0 || iy >= p->h || inside <= 0) {
+            eb_conv2d_fill(to, p->padding, all);
+        } else if (inside == all) {
+            eb_conv2d_copy(to, image + at, all);
+        } else {
+            eb_conv2d_fill(to, p->padding, lead);
+            eb_conv2d_copy(to + lead, image + at, inside);
+            eb_conv2d_fill(to + lead + inside, p->padding, all - lead - inside);
+        }
     }
 }
 
@@ -65,6 +93,10 @@ EB_INLINE void eb_conv2d_gather(const eb_conv2d_params *p, const int8_t *image, 
                                 int32_t first, int32_t count, int32_t bytes, int8_t *to) {
     int32_t run = count * bytes;
     int32_t pixel = p->c * bytes;
+    if (run == pixel && p->dilation_w == 1) {
+        eb_conv2d_gather_rows(p, image, iy, ix, pixel, to);
+        return;
+    }
     for (int32_t ky = 0; ky < p->kh; ky++, iy += p->dilation_h) {
         if (iy < 0 || iy >= p->h) {
             memset(to, (unsigned char)p->padding, (size_t)(p->kw * run));
@@ -72,11 +104,6 @@ EB_INLINE void eb_conv2d_gather(const eb_conv2d_params *p, const int8_t *image, 
             continue;
         }
         const int8_t *row = image + iy * p->w * pixel;
-        if (run == pixel && p->dilation_w == 1) {
-            eb_conv2d_gather_row(p, row, ix, pixel, to);
-            to += p->kw * run;
-            continue;
-        }
         int32_t x = ix;
         for (int32_t kx = 0; kx < p->kw; kx++, x += p->dilation_w) {
             if (x >= 0 && x < p->w) {
@@ -153,9 +180,10 @@ EB_INLINE void eb_conv2d_f32(const eb_conv2d_params *p, const float *x, const vo
 // The tap pointers of the window whose top left corner is (iy, ix).
 #define EB_CONV2D_TAPS(tap, image, pad_row)                                                                  \
     for (int32_t ky = 0, t = 0, v = iy; ky < p->kh; ky++, v += p->dilation_h) {                              \
-        for (int32_t kx = 0, u = ix; kx < p->kw; kx++, t++, u += p->dilation_w) {                            \
-            int32_t inside = v >= 0 && v < p->h && u >= 0 && u < p->w;                                       \
-            (tap)[t] = inside ? (image) + (v * p->w + u) * p->c : (pad_row);                                 \
+        int32_t u = v >= 0 && v < p->h ? ix : p->w; /* a row outside is padding throughout */                \
+        int32_t at = (v * p->w + ix) * p->c;                                                                 \
+        for (int32_t kx = 0; kx < p->kw; kx++, u += p->dilation_w, at += step) {                             \
+            (tap)[t++] = u >= 0 && u < p->w ? (image) + at : (pad_row);                                      \
         }                                                                                                    \
     }
 
@@ -164,6 +192,9 @@ EB_INLINE void eb_depthwise_s8(const eb_conv2d_params *p, const int8_t *x, const
     int32_t *acc = scratch;
     const int8_t **tap = (void *)((int8_t *)scratch + p->window_at);
     int8_t *pad_row = (int8_t *)scratch + p->kernel_at;
+    const int32_t taps = p->kh * p->kw;
+    const int32_t multiplier = p->outs / p->c;
+    const int32_t step = p->dilation_w * p->c;
     int8_t *out = y;
     if (p->gather) {
         memset(pad_row, (unsigned char)p->padding, (size_t)p->c);
@@ -175,7 +206,7 @@ EB_INLINE void eb_depthwise_s8(const eb_conv2d_params *p, const int8_t *x, const
             for (int32_t ox = 0; ox < p->ow; ox++) {
                 int32_t ix = ox * p->stride_w - p->pad_left;
                 EB_CONV2D_TAPS(tap, x, pad_row)
-                product(w, tap, acc, p->kh * p->kw, p->c, p->outs / p->c);
+                product(w, tap, acc, taps, p->c, multiplier);
                 eb_epilogue_s32(e, &p->epilogue, acc, d, out, p->outs);
                 out += p->outs * eb_epilogue_bytes(e);
             }
@@ -188,6 +219,9 @@ EB_INLINE void eb_depthwise_f32(const eb_conv2d_params *p, const float *x, const
     float *acc = scratch;
     const float **tap = (void *)((int8_t *)scratch + p->window_at);
     float *pad_row = (void *)((int8_t *)scratch + p->kernel_at);
+    const int32_t taps = p->kh * p->kw;
+    const int32_t multiplier = p->outs / p->c;
+    const int32_t step = p->dilation_w * p->c;
     if (p->gather) {
         memset(pad_row, 0, (size_t)p->c * sizeof(float));
     }
@@ -197,7 +231,7 @@ EB_INLINE void eb_depthwise_f32(const eb_conv2d_params *p, const float *x, const
             for (int32_t ox = 0; ox < p->ow; ox++, y += p->outs) {
                 int32_t ix = ox * p->stride_w - p->pad_left;
                 EB_CONV2D_TAPS(tap, x, pad_row)
-                product(w, tap, acc, p->kh * p->kw, p->c, p->outs / p->c);
+                product(w, tap, acc, taps, p->c, multiplier);
                 eb_epilogue_f32(e, &p->epilogue, acc, y, p->outs);
             }
         }
