@@ -271,7 +271,7 @@ def port_of(core: str) -> str:
     return "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
 
 
-def tested(core: str, runtime: Path = RUNTIME) -> list[Kernel]:
+def kernels_under_test(core: str, runtime: Path = RUNTIME) -> list[Kernel]:
     """The variants the tester holds for a core: every family that has more than its reference there."""
     found = [kernels(core, family, runtime) for family in TESTED]
     return [k for variants in found if len(variants) > 1 for k in variants]
@@ -282,7 +282,7 @@ def build_tester(
 ) -> Path:
     """Link runtime_c/check with every variant the core can run; `args` are built into it."""
     port = port_of(core)
-    sources = [k.path for k in tested(core, runtime)]
+    sources = [k.path for k in kernels_under_test(core, runtime)]
     sources += [p for p in sorted((runtime / "check").glob("*.c")) if not p.name.startswith("port_")]
     sources.append(runtime / "check" / f"port_{port}.c")
     quoted = ", ".join(f'"{a}"' for a in args)

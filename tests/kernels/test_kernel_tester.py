@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_runner import RUNTIME, Machine, build_tester, kernels, run_tester, tested
+from check_runner import RUNTIME, Machine, build_tester, kernels, kernels_under_test, run_tester
 
 from edgebit.layouts.base import layout_of
 
@@ -20,7 +20,7 @@ FAST = {"cortex-m0plus": "armv6m", "cortex-m4f": "armv7em", "cortex-a76": "neon_
 @pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-a72", "cortex-m7", "cortex-m33"])
 def test_every_variant_agrees_with_its_reference(core: str, tmp_path: Path) -> None:
     report = run_tester(core, tmp_path)
-    expected = {k.symbol.removeprefix("eb_") for k in tested(core)}
+    expected = {k.symbol.removeprefix("eb_") for k in kernels_under_test(core)}
     assert report.exit == 0, report.text
     assert set(report.variants) == expected
     assert all(cases > 800 and failed == 0 for cases, failed in report.variants.values()), report.text
