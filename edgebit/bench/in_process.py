@@ -99,7 +99,7 @@ def ratios(
 ) -> list[tuple[float, list[dict[str, Array]]]]:
     """For each plan: its time over the reference's, in one process and turn by turn, and its outputs.
 
-    The ratio is the median over rounds in which every model runs for some milliseconds.
+    The median of the ratios of ROUNDS turns, in each of which every model runs for some milliseconds.
     """
     chain = find_toolchain(toolchain)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -113,10 +113,8 @@ def ratios(
         for _ in range(ROUNDS):
             took = [m.seconds(n) / n for m, n in zip(models, times, strict=True)]
             rounds.append([t / took[0] for t in took[1:]])
-        return [
-            (statistics.median(column), o)
-            for column, o in zip(zip(*rounds, strict=True), outputs, strict=True)
-        ]
+        medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+        return list(zip(medians, outputs, strict=True))
 
 
 def all_reference(plan: Plan) -> dict[str, str]:

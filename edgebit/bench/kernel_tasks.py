@@ -63,21 +63,26 @@ class Task:
     macs: int
     weight_bytes: int
 
-    def row(self, metric: str, value: float, exact: bool) -> Row:
-        """The row of a measured cost: of a layer per MAC, of a network as it is."""
+    def row(self, metric: str, value: float, exact: bool, reference: float | None = None) -> Row:
+        """The row of a measured cost: of a layer per MAC, of a network as it is.
+
+        Of a RATIO, `reference` is the predicted cost of what it is a ratio to, None when that is not known.
+        """
         network = self.shape.network
-        per = 1 if network else self.macs
+        per: float | None = 1 if network else self.macs
+        if metric == RATIO:
+            per = reference
         return Row(
             shape=self.shape.name,
             kernel=self.kernel,
             layout=self.layout,
             metric=metric if metric == RATIO else f"{metric}/{'inference' if network else 'MAC'}",
-            value=round(value, 5) if metric == RATIO or network else round(value / per, 4),
+            value=round(value, 5) if metric == RATIO or network else round(value / self.macs, 4),
             bits_per_weight=round(self.bits_per_weight, 3),
             scratch_bytes=self.scratch_bytes,
             bit_exact=exact,
             chosen=self.chosen,
-            predicted=None if self.predicted is None else round(self.predicted / per, 4),
+            predicted=None if self.predicted is None or not per else round(self.predicted / per, 4),
             macs=self.macs,
             weight_bytes=self.weight_bytes,
         )

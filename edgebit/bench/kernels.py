@@ -34,8 +34,8 @@ from edgebit.bench.verify import check_weights
 from edgebit.board import Board, list_boards, load_board
 from edgebit.core import Core, load_core
 from edgebit.devices.link import Link
-from edgebit.devices.open import open_device
-from edgebit.errors import EdgebitError, FitError, ToolchainError, UsageError
+from edgebit.devices.open import emulators, open_device
+from edgebit.errors import FitError, ToolchainError, UsageError
 from edgebit.ir.graph import Array, Graph
 from edgebit.ops.base import execute
 from edgebit.plan.account import fit
@@ -75,9 +75,9 @@ def machine_for(core: Core) -> Board:
     if core.family == "host":
         return load_board("host")
     mine = [load_board(b) for b in list_boards() if load_board(b).core.name == core.name]
-    mine = [b for b in mine if "unicorn" in b.emulators]
+    mine = [b for b in mine if emulators(b)]
     if mine:
-        return max(mine, key=lambda b: (b.ram_bytes, b.name))
+        return max(mine, key=lambda b: ("unicorn" in b.emulators, b.ram_bytes, b.name))
     if core.unicorn_model is None or core.family not in BORROWED:
         raise UsageError(f"nothing here emulates and counts a {core.title}")
     return dataclasses.replace(load_board(BORROWED[core.family]), core=core)
@@ -95,11 +95,17 @@ def count_plan(plan: Plan, board: Board, toolchain: str | None) -> tuple[str, li
     with tempfile.TemporaryDirectory() as folder:
         export = open_export(Path(pipeline.export_model(plan, vectors, Path(folder) / "bench", meta=meta)))
         built = build_export(export.path, toolchain=toolchain)
-        with open_device(board, built, emulate="unicorn", model_id=export.manifest["model_id"]) as device:
+        with open_device(
+            board,
+            built,
+            emulate="",
+            count=board.core.unicorn_model is None,
+            model_id=export.manifest["model_id"],
+        ) as device:
             device.link.hello()
             exact = _exact_layers(export, device.link, vectors)
             if device.counter is None:
-                raise EdgebitError(f"the emulated {board.title} counts nothing")
+                raise UsageError(f"nothing here counts what runs on the emulated {board.title}")
             device.counter.enable(True)
             _load(device.link, plan.graph, vectors[0])
             device.link.run(hash_layers=False)
@@ -154,6 +160,7 @@ def time_on_host(made: Sequence[tuple[Plan, Task]], board: Board, toolchain: str
     """Rows of this machine: times over that of the portable kernels, in one process."""
     graph = made[0][0].graph
     reference = make_plan(graph, board.core, board, kernels=all_reference(made[0][0]))
+    known = reference.cost if all(layer.modelled for layer in reference.layers) else None
     vectors = inputs_for(graph)
     wanted = [execute(graph, v) for v in vectors]
     rows = []
@@ -164,7 +171,7 @@ def time_on_host(made: Sequence[tuple[Plan, Task]], board: Board, toolchain: str
             for got, want in zip(outputs, wanted, strict=True)
             for o in graph.outputs
         )
-        rows.append(task.row(RATIO, ratio, exact))
+        rows.append(task.row(RATIO, ratio, exact, known))
     return rows
 
 
@@ -199,7 +206,7 @@ def measure_kernels(
     machine = board.title
     if board.core.family != "host":
         borrowed = "" if board == load_board(board.name) else f" with a {board.core.title}"
-        machine = f"{board.title}{borrowed}, emulated by Unicorn"
+        machine = f"{board.name}{borrowed}, emulated by {emulators(board)[0]}"
     result = Result(core, machine, find_toolchain(toolchain).version(board.core), optimize)
     for shape in shapes:
         say(f"{core}: {shape.name}")
