@@ -46,17 +46,15 @@ class _Profile(ctypes.Structure):
     )
 
 
-@functools.cache
-def hook_library() -> ctypes.CDLL:
-    """The compiled hook, built with zig the first time and kept in the cache folder."""
-    source = Path(__file__).with_name("hook.c")
+def compiled(source: Path, *more: str) -> Path:
+    """A library made of one C file with zig, the first time, and kept in the cache folder."""
     key = hashlib.sha256(source.read_bytes() + sys.platform.encode()).hexdigest()[:16]
     suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    path = cache_dir() / f"hook-{key}{suffix}"
+    path = cache_dir() / f"{source.stem}-{key}{suffix}"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=path.parent) as tmp:
             built = Path(tmp) / path.name
-            flags = ["-O2", "-shared", "-nostdlib", "-fno-sanitize=undefined", "-fvisibility=hidden"]
+            flags = ["-O2", "-shared", "-fno-sanitize=undefined", "-fvisibility=hidden", *more]
             if sys.platform != "win32":
                 flags.append("-fPIC")
             zig = str(cache_dir() / "zig")
@@ -69,7 +67,13 @@ def hook_library() -> ctypes.CDLL:
                     f"{done.stderr.strip()[-500:] or 'no output'}; is the package ziglang installed?"
                 )
             os.replace(built, path)
-    library = ctypes.CDLL(str(path))
+    return path
+
+
+@functools.cache
+def hook_library() -> ctypes.CDLL:
+    """The compiled hook for Unicorn."""
+    library = ctypes.CDLL(str(compiled(Path(__file__).with_name("hook.c"), "-nostdlib")))
     library.eb_hook_clear.argtypes = [ctypes.c_void_p]
     library.eb_hook_clear.restype = None
     return library

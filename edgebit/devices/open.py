@@ -14,6 +14,7 @@ from edgebit.devices.counting import Counter
 from edgebit.devices.link import Link
 from edgebit.devices.process import ProcessTransport
 from edgebit.devices.qemu import QemuSystem, open_user
+from edgebit.devices.qemu_counting import QemuCounter
 from edgebit.devices.serial import find_port, open_port
 from edgebit.devices.transport import Transport
 from edgebit.devices.unicorn_a64 import Aarch64Linux
@@ -47,7 +48,7 @@ class Device:
 
     board: Board
     link: Link
-    counter: Counter | None
+    counter: Counter | QemuCounter | None
     emulator: str | None
 
     @property
@@ -57,6 +58,8 @@ class Device:
 
     def close(self) -> None:
         self.link.close()
+        if isinstance(self.counter, QemuCounter):
+            self.counter.close()
 
     def __enter__(self) -> Device:
         return self
@@ -99,7 +102,7 @@ def open_device(
         return Device(board, link(ProcessTransport([_program(build.elf)], where="this machine")), None, None)
     if emulate is not None:
         name = _choose(board, emulate)
-        transport, counter = _emulated(board, build, name, hang_seconds)
+        transport, counter = _emulated(board, build, name, hang_seconds, count)
         if counter is not None:
             counter.enable(count)
         return Device(board, link(transport), counter, name)
@@ -125,11 +128,14 @@ def _choose(board: Board, emulate: str) -> str:
 
 
 def _emulated(
-    board: Board, build: Built, emulator: str, hang_seconds: float
-) -> tuple[Transport, Counter | None]:
+    board: Board, build: Built, emulator: str, hang_seconds: float, count: bool
+) -> tuple[Transport, Counter | QemuCounter | None]:
     if emulator == "qemu":
         if board.core.is_cortex_m:
-            return QemuSystem(board, build.elf), None
+            if not count:
+                return QemuSystem(board, build.elf), None
+            counter = QemuCounter(board.core, str(board.emulators["qemu"]["program"]), build.elf)
+            return QemuSystem(board, build.elf, counter.options), counter
         return open_user(board, build.elf), None
     mark = Image(build.elf).symbol(MARK).address
     machine: CortexM | Aarch64Linux

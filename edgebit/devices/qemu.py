@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgebit.board import Board
@@ -42,9 +43,9 @@ def open_user(board: Board, elf: Path) -> ProcessTransport:
 
 
 class QemuSystem:
-    """A board emulated by qemu-system, its UART on a TCP connection; a Transport."""
+    """A board emulated by qemu-system, its UART on a TCP connection; a Transport. more: options for QEMU."""
 
-    def __init__(self, board: Board, elf: Path) -> None:
+    def __init__(self, board: Board, elf: Path, more: Sequence[str] = ()) -> None:
         options = board.emulators["qemu"]
         self.where = f"{options['program']} as {board.name}"
         program = find_program(options["program"])
@@ -56,7 +57,7 @@ class QemuSystem:
             [
                 *(program, "-M", options["machine"], "-display", "none", "-monitor", "none"),
                 *("-chardev", f"socket,id=link,host=127.0.0.1,port={port},server=on,wait=on,nodelay=on"),
-                *("-serial", "chardev:link", "-kernel", str(elf)),
+                *("-serial", "chardev:link", "-kernel", str(elf), *more),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
