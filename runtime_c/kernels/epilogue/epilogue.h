@@ -9,6 +9,8 @@
 #include "edgebit/eb_types.h"
 #if defined(__thumb__) && defined(__ARM_ARCH_6M__)
 #include "epilogue/requant_armv6m.h"
+#elif defined(__ARM_FEATURE_MVE)
+#include "epilogue/requant_mve.h"
 #endif
 
 enum {
@@ -51,6 +53,8 @@ EB_INLINE void eb_requant_row(const int32_t *acc, const eb_requant_entry *e, int
                               const eb_requant_params *p, int32_t n) {
 #if defined(__thumb__) && defined(__ARM_ARCH_6M__)
     eb_requant_row__armv6m(acc, e, y, p, n);
+#elif defined(__ARM_FEATURE_MVE)
+    eb_requant_row__mve(acc, e, y, p, n);
 #else
     const eb_requant_params common = *p; // y may not alias a copy
     for (const int8_t *end = y + n; y != end; y++) {
