@@ -23,10 +23,6 @@ typedef struct {
     uint8x16_t low, middle, high;
 } masks;
 
-typedef struct {
-    int32_t a0, a1, a2, all;
-} sums;
-
 // Rest of a step whose weights are loaded, all but its last product. "a": accumulate, "": start to.
 #define EB_MASK4_PRODUCTS(a)                                                                                 \
     "vldrb.u8 %q[in], [%[x]], #16\n"                                                                         \
@@ -37,30 +33,40 @@ typedef struct {
     "vand %q[part], %q[codes], %q[high]\n"                                                                   \
     "vmladav" a ".s8 %[a1], %q[other], %q[in]\n"
 
-// The accumulators of one row block over 16 * steps columns; moves w to the next block. A product takes the
+// Four rows over 16 * steps columns, whose inputs sum up to `sum`; moves w and acc on. A product takes the
 // multiplier two cycles and everything else one issue slot beside it, so products alternate with the rest:
 // the last product of a step waits until the next step's weights are being loaded.
-EB_INLINE sums products(const uint8_t **w, const int8_t *x, int32_t steps, const masks *m) {
-    sums s;
+EB_INLINE void four_rows(const uint8_t **w, const int8_t *x, int32_t **acc, int32_t steps, int32_t sum,
+                         const masks *m) {
     uint8x16_t codes;
     uint8x16_t part;
     uint8x16_t other;
     int8x16_t in;
-    __asm__ volatile(
-        "vldrb.u8 %q[codes], [%[w]], #16\n"
-        "mov %[a2], #0\n" EB_MASK4_PRODUCTS("") //
-        "wls lr, %[more], 2f\n"
-        "1:\n"
-        "vldrb.u8 %q[codes], [%[w]], #16\n"
-        "vmladava.s8 %[a2], %q[part], %q[in]\n" EB_MASK4_PRODUCTS("a") //
-        "le lr, 1b\n"
-        "2:\n"
-        "vmladava.s8 %[a2], %q[part], %q[in]\n"
-        : [w] "+r"(*w), [x] "+r"(x), [codes] "=&w"(codes), [in] "=&w"(in), [part] "=&w"(part),
-          [other] "=&w"(other), [a0] "=&Te"(s.a0), [a1] "=&Te"(s.a1), [a2] "=&Te"(s.a2), [all] "=&Te"(s.all)
-        : [low] "w"(m->low), [middle] "w"(m->middle), [high] "w"(m->high), [more] "r"(steps - 1)
-        : "lr", "cc", "memory");
-    return s;
+    int32_t a0, a1, a2, all;
+    __asm__ volatile("vldrb.u8 %q[codes], [%[w]], #16\n"
+                     "mov %[a2], #0\n" EB_MASK4_PRODUCTS("") //
+                     "wls lr, %[more], 2f\n"
+                     "1:\n"
+                     "vldrb.u8 %q[codes], [%[w]], #16\n"
+                     "vmladava.s8 %[a2], %q[part], %q[in]\n" EB_MASK4_PRODUCTS("a") //
+                     "le lr, 1b\n"
+                     "2:\n"
+                     "vmladava.s8 %[a2], %q[part], %q[in]\n"
+                     "sub %[all], %[all], %[a0]\n"
+                     "sub %[all], %[all], %[a1]\n"
+                     "sub %[a0], %[a0], %[sum]\n"
+                     "rsb %[a1], %[sum], %[a1], asr #2\n"
+                     "sub %[all], %[all], %[a2]\n"
+                     "rsb %[a2], %[sum], %[a2], asr #4\n"
+                     "asr %[all], %[all], #6\n"
+                     "strd %[a0], %[a1], [%[acc]], #8\n"
+                     "strd %[a2], %[all], [%[acc]], #8\n"
+                     : [w] "+r"(*w), [x] "+r"(x), [acc] "+r"(*acc), [codes] "=&w"(codes), [in] "=&w"(in),
+                       [part] "=&w"(part), [other] "=&w"(other), [a0] "=&Te"(a0), [a1] "=&Te"(a1),
+                       [a2] "=&Te"(a2), [all] "=&Te"(all)
+                     : [low] "w"(m->low), [middle] "w"(m->middle), [high] "w"(m->high), [more] "r"(steps - 1),
+                       [sum] "r"(sum)
+                     : "lr", "cc", "memory");
 }
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__mve) {
@@ -68,16 +74,13 @@ EB_TMATVEC_S8_DECL(eb_tmatvec_s8__mve) {
     const masks m = {vdupq_n_u8(0x03), vdupq_n_u8(0x0C), vdupq_n_u8(0x30)};
     const int32_t steps = (cols + 15) >> 4;
     const uint8_t *codes = w;
+    int32_t *to = acc;
     int32_t sum = 0;
     for (int32_t k = 0; k < steps; k++) {
         sum = vaddvaq_s8(sum, vldrbq_s8(x + 16 * k));
     }
-    for (int32_t r = 0; r < rows; r += 4, acc += 4) {
-        sums s = products(&codes, x, steps, &m);
-        acc[0] = s.a0 - sum;
-        acc[1] = (s.a1 >> 2) - sum;
-        acc[2] = (s.a2 >> 4) - sum;
-        acc[3] = (s.all - s.a0 - s.a1 - s.a2) >> 6;
+    for (const int32_t *end = acc + rows; to < end;) {
+        four_rows(&codes, x, &to, steps, sum, &m);
     }
 }
 
