@@ -44,9 +44,6 @@ from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.base import find_toolchain
 from edgebit.toolchain.build import build_export
 
-BORROWED = {"cortex-m": "mps2-an386", "cortex-a": "rpi5"}
-"""The board whose memories and port a core without an emulated board of its own is measured with."""
-
 Say = Callable[[str], None]
 Measured = Sequence["Row | Skipped"]
 
@@ -71,16 +68,14 @@ class Result:
 
 
 def machine_for(core: Core) -> Board:
-    """A machine with this core: the emulated board with most RAM, or a borrowed one with the core exchanged."""
+    """A machine with this core: the host itself, or the emulated board with most RAM."""
     if core.family == "host":
         return load_board("host")
     mine = [load_board(b) for b in list_boards() if load_board(b).core.name == core.name]
     mine = [b for b in mine if emulators(b)]
-    if mine:
-        return max(mine, key=lambda b: ("unicorn" in b.emulators, b.ram_bytes, b.name))
-    if core.unicorn_model is None or core.family not in BORROWED:
-        raise UsageError(f"nothing here emulates and counts a {core.title}")
-    return dataclasses.replace(load_board(BORROWED[core.family]), core=core)
+    if not mine:
+        raise UsageError(f"no board here with a {core.title} is emulated, so its kernels cannot be counted")
+    return max(mine, key=lambda b: ("unicorn" in b.emulators, b.ram_bytes, b.name))
 
 
 def count_plan(plan: Plan, board: Board, toolchain: str | None) -> tuple[str, list[tuple[float, bool]]]:
@@ -205,8 +200,7 @@ def measure_kernels(
     board = machine_for(load_core(core))
     machine = board.title
     if board.core.family != "host":
-        borrowed = "" if board == load_board(board.name) else f" with a {board.core.title}"
-        machine = f"{board.name}{borrowed}, emulated by {emulators(board)[0]}"
+        machine = f"{board.name}, emulated by {emulators(board)[0]}"
     result = Result(core, machine, find_toolchain(toolchain).version(board.core), optimize)
     for shape in shapes:
         say(f"{core}: {shape.name}")
