@@ -11,8 +11,8 @@ from edgebit.exporters.pipeline import ExportMeta, export_model
 
 from edgebit.board import Board, list_boards, load_board
 from edgebit.core import Core
-from edgebit.ir.graph import Array, Graph, Node, Tensor
-from edgebit.ops.base import Sample, registry
+from edgebit.ir.graph import Array, Graph, Node, Quant, Tensor
+from edgebit.ops.base import Sample, infer_all, registry
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.plan.kernels import candidates
 from edgebit.plan.plan import Plan
@@ -103,6 +103,38 @@ def other_samples(rng: np.random.Generator, each: int) -> Iterable[Sample]:
             s = op.samples(rng)
             if s is not None:
                 yield s
+
+
+def chain_sample(layers: int) -> Sample:
+    """A network in a chain, as models are: quantise, then ternary layers of every shape with pooling, a
+    residual addition and look-ups between them, then one dense layer with float outputs."""
+    rng = np.random.default_rng(SEED)
+    g = Graph("chain")
+    g.tensors["x"] = Tensor("x", (1, 8, 8, 8))
+    g.inputs = ["x"]
+    quant = Quant(0.05, 3)
+    g.nodes.append(Node("quantize", "q", ["x"], ["t0"], {"out_quant": quant, "qmin": -128, "qmax": 127}))
+    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
+    table = np.arange(-128, 128).astype(np.int8)
+    at = "t0"
+    for k in range(layers):
+        out = f"t{k + 1}"
+        if k % 3 == 2:
+            g.nodes.append(Node("lut", f"n{k}", [at], [out], {"table": table, "out_quant": quant}))
+        else:
+            size = 3 if k % 2 else 1
+            used = attrs | {"pads": (size // 2,) * 4}
+            s = draw(rng, "requant", "trit", "conv2d", (1, 8, 8, 8), (8, size, size, 8), used, 1)
+            g.consts[f"w{k}"] = s.graph.consts["w"]
+            g.nodes.append(Node("conv2d", f"n{k}", [at, f"w{k}"], [out], s.graph.nodes[0].attrs))
+        at = out
+    s = draw(rng, "affine", "trit", "dense", (1, 512), (10, 512), {}, 1)
+    g.consts["w"] = s.graph.consts["w"]
+    g.nodes.append(Node("reshape", "flat", [at], ["flat"], {"shape": (1, 512)}))
+    g.nodes.append(Node("dense", "fc", ["flat", "w"], ["y"], s.graph.nodes[0].attrs))
+    g.outputs = ["y"]
+    infer_all(g)
+    return Sample(g, {"x": rng.standard_normal((1, 8, 8, 8)).astype(np.float32)}, f"chain of {layers}")
 
 
 def merge(samples: Sequence[Sample]) -> tuple[Graph, dict[str, Array]]:

@@ -13,6 +13,7 @@ import numpy as np
 from core_samples import (
     SEED,
     boards_of,
+    chain_sample,
     draw,
     export,
     linear_samples,
@@ -30,7 +31,6 @@ from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.build import build_export
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.stack import CallGraph, stack_usage
-
 
 _OF_THE_MODEL = re.compile(r"measure_|l\d+_|eb_code_|(inputs|outputs)$")
 
@@ -114,12 +114,9 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     for part_ in once_each(samples, forced, core):
         tables.add_single(Built(*part_, boards[0], chain))
     print(f"{core.name} {chain}: drivers alone", flush=True)
-    rng = np.random.default_rng(SEED)
     run = base.stack.frames["measure_run"]
-    for _ in range(10):  # models of ordinary size
-        chosen = [linear[k] for k in rng.choice(len(linear), 5, replace=False)]
-        chosen += [other[k] for k in rng.choice(len(other), 4, replace=False)]
-        run = max(run, Built(chosen, {}, boards[0], chain).stack.frames["measure_run"])
+    for layers in (6, 12, 24):
+        run = max(run, Built([chain_sample(layers)], {}, boards[0], chain).stack.frames["measure_run"])
     program["run"] = run
     program["const"] += tables.const
     return {
