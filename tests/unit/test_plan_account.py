@@ -1,0 +1,138 @@
+"""The account of flash and RAM: rows, text, and what is said when a plan does not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from edgebit.board import Memory, load_board
+from edgebit.core import load_core
+from edgebit.errors import FitError
+from edgebit.ops.base import Lowered, registry
+from edgebit.plan.account import (
+    FLASH,
+    RAM,
+    UNMEASURED,
+    Bounds,
+    code_bound,
+    fit,
+    kind_of,
+    load_bounds,
+    stack_bound,
+)
+from edgebit.plan.plan import Plan, make_plan
+
+BOUNDS = Bounds(
+    code=1000,
+    const=100,
+    data=50,
+    stack=200,
+    run=40,
+    layer_code=10,
+    layer_const=0,
+    layer_data=4,
+    functions={"eb_k__ref": 80, "eb_conv2d_k__ref_requant": 700, "eb_k__fast": 90},
+    single={"eb_conv2d_k__ref_requant": 300},
+    helpers={"__aeabi_fadd": 500, "__aeabi_fmul": 400},
+    needs={"eb_k__fast": ("__aeabi_fadd",)},
+    stacks={"eb_k__ref": 16, "eb_conv2d_k__ref_requant": 120, "eb_k__fast": 24},
+)
+
+
+def lowered(function: str, *kernels: str) -> Lowered:
+    return Lowered(function=function, kernels=kernels, inputs=(0,))
+
+
+def plan_for(board: str, name: str = "dense") -> Plan:
+    sample = registry()[name].samples(np.random.default_rng(3))
+    assert sample is not None
+    b = load_board(board)
+    return make_plan(sample.graph, b.core, b)
+
+
+def test_generated_functions_are_looked_up_by_kind() -> None:
+    assert kind_of("eb_conv2d_k__ref_requant_padded") == "eb_conv2d_k__ref_requant"
+    assert kind_of("eb_dense_t__armv6m_affine_scale_bias") == "eb_dense_t__armv6m_affine"
+    assert kind_of("eb_concat_3_9116c35a8fc1") == "eb_concat_3"
+    assert kind_of("eb_quantize_f32__ref") == "eb_quantize_f32__ref"
+
+
+def test_code_counts_kernels_once_and_drivers_by_use() -> None:
+    one = lowered("eb_conv2d_k__ref_requant", "k__ref")
+    assert code_bound(BOUNDS, [one]) == 1000 + 10 + 80 + 300
+    assert code_bound(BOUNDS, [one, one]) == 1000 + 20 + 80 + 700
+    fast = lowered("eb_k__fast", "k__fast")
+    assert code_bound(BOUNDS, [one, fast, fast]) == 1000 + 30 + 80 + 300 + 90 + 500
+    alias = dataclasses.replace(one, alias=True)
+    assert code_bound(BOUNDS, [alias]) == 1000
+
+
+def test_a_function_nobody_measured_is_as_large_as_its_like() -> None:
+    new = lowered("eb_k__new", "k__new")
+    assert code_bound(BOUNDS, [new]) == 1000 + 10 + 90 + 500
+    assert code_bound(UNMEASURED, [new]) > 12000
+
+
+def test_stack_is_the_deepest_layer() -> None:
+    assert stack_bound(BOUNDS, [lowered("eb_k__fast", "k__fast")]) == 200 + 40 + 24
+    both = [lowered("eb_conv2d_k__ref_requant", "k__ref"), lowered("eb_k__fast", "k__fast")]
+    assert stack_bound(BOUNDS, both) == 200 + 40 + 120
+
+
+def test_rows_add_up() -> None:
+    plan = plan_for("pico")
+    table = fit(plan)
+    assert {r.memory for r in table.rows} == {FLASH, RAM}
+    by_item = {r.item: r for r in table.rows}
+    assert (by_item["weights"].bytes, by_item["weights"].kind) == (plan.weight_bytes, "exact")
+    assert (by_item["arena"].bytes, by_item["arena"].kind) == (plan.arena_bytes, "exact")
+    assert by_item["code"].kind == by_item["stack"].kind == "upper bound"
+    board = load_board("pico")
+    assert table.totals == {FLASH: board.flash_bytes, RAM: board.ram_bytes}
+    for memory, left in table.free().items():
+        assert left == table.totals[memory] - table.used(memory)
+    assert table.fits
+    table.check()
+    said = json.loads(json.dumps(table.to_dict()))
+    assert said["fits"] is True
+    assert sum(r["bytes"] for r in said["rows"] if r["memory"] == RAM) == table.used(RAM)
+    text = table.text()
+    assert "weights" in text
+    assert "at most" in text
+    assert f"{plan.arena_bytes:,} B" in text
+
+
+def test_a_linux_machine_has_no_limits() -> None:
+    table = fit(plan_for("rpi5"))
+    assert table.totals == {}
+    assert table.free() == {}
+    table.check()
+
+
+def test_what_does_not_fit_is_named() -> None:
+    plan = plan_for("pico")
+    assert plan.board is not None
+    small = dataclasses.replace(
+        plan.board,
+        memories=(Memory("FLASH", "flash", 0, 4096), Memory("RAM", "ram", 0x20000000, 512)),
+    )
+    table = fit(dataclasses.replace(plan, board=small))
+    assert not table.fits
+    with pytest.raises(FitError) as e:
+        table.check()
+    text = str(e.value)
+    assert e.value.exit_code == 4
+    assert "FLASH is" in text
+    assert "RAM is" in text
+    assert "largest: " in text
+    assert table.text() in text
+    assert e.value.details["fit"]["free"][RAM] == table.free()[RAM] < 0
+
+
+def test_a_core_without_a_table_is_marked() -> None:
+    core = dataclasses.replace(load_core("cortex-m0plus"), name="nobody")
+    assert load_bounds(core) is UNMEASURED
+    assert not fit(dataclasses.replace(plan_for("pico"), core=core)).to_dict()["measured"]
