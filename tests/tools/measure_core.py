@@ -156,7 +156,6 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] == "cost":
         measure_costs(core)
         return 0
-    (core.path.parent / "bounds" / f"{core.name}.toml").unlink(missing_ok=True)  # measure with guesses
     found = {}
     for chain in sorted(toolchains(), reverse=True):
         try:
