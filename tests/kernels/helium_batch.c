@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs many calls of the Helium kernels in one start of an emulator: reads "cases.bin" and writes
+// "results.bin" in the emulator's folder by semihosting. A case, all numbers int32 in little endian:
+//
+//   product:  0 rows cols weight_bytes, the weights, cols rounded up to 16 inputs
+//             -> 4 words of guard, accumulators of the rows rounded up to 4, 4 words of guard
+//   requant:  1 n half pre_shift qmin qmax, n entries of 8 bytes, n sums
+//             -> 16 bytes of guard, n bytes, 16 bytes of guard
+#include "check.h"
+
+#include "epilogue/requant_mve.h"
+#include "tmatvec_s8/tmatvec_s8.h"
+
+EB_TMATVEC_S8_DECL(eb_tmatvec_s8__mve);
+
+enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE = 5, SYS_READ = 6, READ_BINARY = 1, WRITE_BINARY = 5 };
+enum { WIDEST = 131072, ROWS = 256 };
+
+static EB_ALIGNED(16) uint8_t weights[WIDEST];
+static EB_ALIGNED(16) int8_t inputs[WIDEST];
+static EB_ALIGNED(16) int32_t results[ROWS + 8];
+
+static uintptr_t call(uintptr_t op, const void *argument) {
+    register uintptr_t r0 __asm__("r0") = op;
+    register const void *r1 __asm__("r1") = argument;
+    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
+static uintptr_t open_file(const char *name, uintptr_t mode, uintptr_t length) {
+    const uintptr_t block[3] = {(uintptr_t)name, mode, length};
+    return call(SYS_OPEN, block);
+}
+
+// Semihosting answers with the number of bytes that are missing.
+static int transfer(uintptr_t op, uintptr_t file, const void *data, uint32_t bytes) {
+    const uintptr_t block[3] = {file, (uintptr_t)data, bytes};
+    return bytes == 0 || call(op, block) == 0;
+}
+
+static int product(uintptr_t in, uintptr_t out) {
+    int32_t shape[3] = {0};
+    if (!transfer(SYS_READ, in, shape, sizeof shape)) {
+        return 0;
+    }
+    uint32_t width = ((uint32_t)shape[1] + 15) & ~15u;
+    uint32_t high = ((uint32_t)shape[0] + 3) & ~3u;
+    if (high > ROWS || width > WIDEST || (uint32_t)shape[2] > sizeof weights) {
+        return 0;
+    }
+    memset(results, 0x5A, sizeof results);
+    if (!transfer(SYS_READ, in, weights, (uint32_t)shape[2]) || !transfer(SYS_READ, in, inputs, width)) {
+        return 0;
+    }
+    eb_tmatvec_s8__mve(weights, inputs, results + 4, shape[0], shape[1], NULL);
+    return transfer(SYS_WRITE, out, results, 4 * (high + 8));
+}
+
+static int requant(uintptr_t in, uintptr_t out) {
+    int32_t head[5] = {0};
+    if (!transfer(SYS_READ, in, head, sizeof head) || head[0] > ROWS) {
+        return 0;
+    }
+    const eb_requant_params p = {head[1], head[2], head[3], head[4]};
+    uint32_t n = (uint32_t)head[0];
+    memset(results, 0x5A, sizeof results);
+    if (!transfer(SYS_READ, in, weights, 8 * n) || !transfer(SYS_READ, in, inputs, 4 * n)) {
+        return 0;
+    }
+    eb_requant_row__mve((const int32_t *)(const void *)inputs,
+                        (const eb_requant_entry *)(const void *)weights, (int8_t *)(results + 4), &p,
+                        (int32_t)n);
+    return transfer(SYS_WRITE, out, results, n + 32);
+}
+
+int eb_check_main(int argc, const char *const *argv) {
+    (void)argc;
+    (void)argv;
+    int32_t kind = 0;
+    uintptr_t in = open_file("cases.bin", READ_BINARY, 9);
+    uintptr_t out = open_file("results.bin", WRITE_BINARY, 11);
+    int fine = 1;
+    while (fine && transfer(SYS_READ, in, &kind, sizeof kind)) {
+        fine = kind == 0 ? product(in, out) : requant(in, out);
+    }
+    call(SYS_CLOSE, &out);
+    return !fine;
+}
