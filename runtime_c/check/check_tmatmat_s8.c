@@ -8,7 +8,14 @@
 typedef void (*tmatmat)(const uint8_t *w, const int8_t *x, int32_t *acc, int32_t rows, int32_t cols,
                         int32_t tokens, int32_t x_step, int32_t acc_step, void *scratch);
 
-enum { WIDE = -1, TOKENS = EB_TMATMAT_TOKENS, GAP = 16 };
+enum {
+    WIDE = -1,
+    TOKENS = EB_TMATMAT_TOKENS,
+    GAP = 16,
+    // Small cores have no variant but the reference, and no memory to spare.
+    MAX_COLS = EB_CHECK_MAX_ROWS > 48 ? EB_CHECK_MAX_COLS : 528,
+    PACKED = EB_CHECK_MAX_ROWS > 48 ? EB_CHECK_PACKED : 8 * 528,
+};
 static const struct {
     int16_t rows;
     int16_t cols; // WIDE: as wide as the layout and the buffers allow
@@ -19,10 +26,10 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 enum { W_ONES, W_MINUS, W_DENSE, W_HALF, WEIGHTS };
 enum { X_MIN, X_MAX, X_EXTREME, X_RANDOM, INPUTS };
 
-static int8_t trits[EB_CHECK_MAX_WEIGHTS];
-static EB_ALIGNED(16) uint8_t ref_weights[EB_CHECK_PACKED];
-static EB_ALIGNED(16) uint8_t weight_block[EB_CHECK_PACKED + 2 * EB_CHECK_GUARD];
-static EB_ALIGNED(16) uint8_t input_block[TOKENS * (EB_CHECK_MAX_COLS + GAP) + 2 * EB_CHECK_GUARD];
+static int8_t trits[16 * MAX_COLS];
+static EB_ALIGNED(16) uint8_t ref_weights[PACKED];
+static EB_ALIGNED(16) uint8_t weight_block[PACKED + 2 * EB_CHECK_GUARD];
+static EB_ALIGNED(16) uint8_t input_block[TOKENS * (MAX_COLS + GAP) + 2 * EB_CHECK_GUARD];
 static EB_ALIGNED(16) uint8_t scratch_block[EB_CHECK_SCRATCH + 2 * EB_CHECK_GUARD];
 static EB_ALIGNED(16) uint8_t acc_block[TOKENS * 4 * (EB_CHECK_MAX_ROWS + GAP) + 2 * EB_CHECK_GUARD];
 static int32_t want[TOKENS * EB_CHECK_MAX_ROWS];
@@ -129,7 +136,7 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
     }
     for (int32_t s = 0; s < SHAPES; s++) {
         const int wide = shapes[s].cols == WIDE;
-        const int32_t most = t.layout->max_cols < EB_CHECK_MAX_COLS ? t.layout->max_cols : EB_CHECK_MAX_COLS;
+        const int32_t most = t.layout->max_cols < MAX_COLS ? t.layout->max_cols : MAX_COLS;
         const int32_t rows = shapes[s].rows;
         const int32_t cols = wide ? most : shapes[s].cols;
         if ((wide && kernel == ref) || height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
