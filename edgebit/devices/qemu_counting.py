@@ -120,13 +120,25 @@ class QemuCounter:
             return MARK_START
         if before[0] != self._trace.start:
             return MARK_RESUME
-        at, size = next(a for a, b in edges if b[0] == self._trace.start)
-        layer: int | None = None
-        for insn in instructions(self.image, self._core, CodeRange(at, at + size, "thumb")):
+        block = next(a for a, b in edges if b[0] == self._trace.start)
+        layer = self._first_argument(block)
+        while layer is None:  # QEMU ends blocks at pages of memory too
+            falls = (a for a, b in edges if b == block and sum(a) == block[0])
+            before_it = next(falls, None)
+            if before_it is None:
+                raise EdgebitError(
+                    f"{self.image.path.name}: no layer in the call of eb_trace at {block[0]:#x}"
+                )
+            block = before_it
+            layer = self._first_argument(block)
+        return layer
+
+    def _first_argument(self, block: Block) -> int | None:
+        """The number a block leaves in r0; None when it does not set it to one."""
+        number: int | None = None
+        for insn in instructions(self.image, self._core, CodeRange(block[0], sum(block), "thumb")):
             first, _, rest = insn.op_str.partition(", ")
             if first == "r0":
                 plain = insn.mnemonic.removesuffix(".w") in ("mov", "movs", "movw") and rest.startswith("#")
-                layer = int(rest[1:], 0) if plain else None
-        if layer is None:
-            raise EdgebitError(f"{self.image.path.name}: no layer number in the call of eb_trace at {at:#x}")
-        return layer
+                number = int(rest[1:], 0) if plain else None
+        return number
