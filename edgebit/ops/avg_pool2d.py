@@ -117,7 +117,8 @@ class AvgPool2dOp(Op):
         x, g = window_of(node, graph)
         n = float(graph.tensors[node.outputs[0]].elements)
         taps = n * g.count
-        return {"call": 1.0, "element": taps + n, **({"flop": taps + n} if x.dtype is DType.F32 else {})}
+        flops = {"flop": taps + n} if x.dtype is DType.F32 else {}
+        return {"call": 1.0, "element": taps + n, **flops} | g.work()
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         shape, window = random_window(rng, dilate=False)

@@ -23,6 +23,7 @@ from edgebit.ops.linear import (
     Weights,
     Window,
     check_linear,
+    epilogue_steps,
     finish,
     integer_sums,
     is_dynamic,
@@ -145,9 +146,13 @@ class Conv2d(Op):
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
-        calls; tap: window positions visited; element: outputs; call: 1."""
-        _, w, g = self._parts(node, graph)
+        calls; tap: window positions visited; element: outputs; step: float operations on them; call: 1. Of windows that are gathered, run: stretches
+        copied, and copy: elements copied. Of depthwise products, ragged: those for which pixels or outputs do
+        not come in fours."""
+        x, w, g = self._parts(node, graph)
         products = g.pixels * (1 if g.depthwise else g.groups)
+        gathered = 0 if g.depthwise else products * gathers(g, x.dtype)
+        whole_rows = g.groups == 1 and g.dilations[1] == 1
         counts = {
             "mac": g.pixels * w.values.size,
             "row": g.pixels * g.outs,
@@ -156,7 +161,11 @@ class Conv2d(Op):
             "product": products,
             "tap": products * g.kh * g.kw,
             "element": g.pixels * g.outs,
+            "step": g.pixels * g.outs * epilogue_steps(node),
             "call": 1,
+            "run": gathered * g.kh * (1 if whole_rows else g.kw),
+            "copy": gathered * g.cols,
+            "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,
         }
         return {n: float(v) for n, v in counts.items()}
 
@@ -199,6 +208,14 @@ def _padding(node: Node, graph: Graph) -> int:
     return x.quant.zero_point
 
 
+def gathers(g: Window, dtype: DType) -> bool:
+    """Whether windows are copied: not where a 1x1 kernel finds its inputs together and aligned."""
+    ins = g.c // g.groups
+    aligned = ins % (16 if dtype is DType.S8 else 8) == 0
+    alone = g.n * g.h * g.w * g.groups == 1 and dtype is DType.S8
+    return g.kh * g.kw > 1 or any(g.pads) or not (aligned or alone)
+
+
 def _scratch(g: Window, dtype: DType, packed: Packed) -> tuple[bool, int, int, int]:
     """(gather, window_at, kernel_at, bytes): see edgebit/ops/linear_c.py."""
     layout = packed.layout
@@ -207,10 +224,9 @@ def _scratch(g: Window, dtype: DType, packed: Packed) -> tuple[bool, int, int, i
         window_at = round_up(4 * g.outs, 16)
         kernel_at = window_at + round_up(8 * g.kh * g.kw, 16)
         return padded, window_at, kernel_at, kernel_at + padded * round_up(g.c * dtype.bytes, 16)
-    outs, ins = g.outs // g.groups, g.c // g.groups
+    outs = g.outs // g.groups
     lanes = 16 if dtype is DType.S8 else 8
-    aligned = ins % lanes == 0 or (g.n * g.h * g.w * g.groups == 1 and dtype is DType.S8)
-    gather = g.kh * g.kw > 1 or any(g.pads) or not aligned
+    gather = gathers(g, dtype)
     window_at = round_up(4 * (g.outs - outs + round_up(outs, layout.row_multiple)), 16)
     kernel_at = window_at + (round_up(g.cols, lanes) * dtype.bytes if gather else 0)
     own = layout.scratch(packed.stem, outs, g.cols)

@@ -18,6 +18,7 @@ from edgebit.ops.linear import (
     Weights,
     Window,
     check_linear,
+    epilogue_steps,
     finish,
     integer_sums,
     is_dynamic,
@@ -99,11 +100,12 @@ class Dense(Op):
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
-        calls; element: outputs; call: 1."""
+        calls; element: outputs; step: float operations on them; call: 1."""
         x, w = self._parts(node, graph)
         m, k = x.shape
         counts = {"mac": m * w.values.size, "row": m * w.outs, "col": m * k, "pixel": m, "product": m}
-        return {n: float(v) for n, v in counts.items()} | {"element": float(m * w.outs), "call": 1.0}
+        counts |= {"element": m * w.outs, "step": m * w.outs * epilogue_steps(node), "call": 1}
+        return {n: float(v) for n, v in counts.items()}
 
     def samples(self, rng: np.random.Generator) -> Sample:
         rows = int(rng.choice([1, 1, 2, 3, 7]))

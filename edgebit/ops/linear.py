@@ -134,6 +134,15 @@ def is_dynamic(node: Node) -> bool:
     return len(node.inputs) == 3 and bool(node.inputs[2])
 
 
+def epilogue_steps(node: Node) -> int:
+    """Float operations that the node's epilogue does for each output: conversion, scales, bias, clamps."""
+    e = node.attrs["epilogue"]
+    if isinstance(e, Requant):
+        return 0
+    steps = 1 + is_dynamic(node) + (e.lo > -np.inf) + (e.hi < np.inf)
+    return int(steps + sum(v is not None for v in (e.corr, e.scale, e.bias)))
+
+
 def _check_affine(node: Node, a: Affine, outs: int) -> None:
     for name, v, want in (
         ("scale", a.scale, "float32"),

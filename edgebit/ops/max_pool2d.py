@@ -48,7 +48,7 @@ class MaxPool2dOp(Op):
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         x, g = window_of(node, graph)
         n = float(graph.tensors[node.outputs[0]].elements * g.count)
-        return {"call": 1.0, "element": n, **({"flop": n} if x.dtype is DType.F32 else {})}
+        return {"call": 1.0, "element": n, **({"flop": n} if x.dtype is DType.F32 else {})} | g.work()
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         shape, attrs = random_window(rng, dilate=True)

@@ -38,6 +38,19 @@ class Window:
     def count(self) -> int:
         return self.kernel[0] * self.kernel[1]
 
+    def work(self) -> dict[str, float]:
+        """pixel; and of values made and of their taps: output and word where channels come in fours, quad in
+        place of word for windows of 2 x 2, odd and byte where channels do not."""
+        pixels = float(self.batch * self.out[0] * self.out[1])
+        taps = float(self.batch * int(self.counts().sum()) * self.channels)
+        if self.channels % 4:
+            return {"pixel": pixels, "odd": pixels * self.channels, "byte": taps}
+        return {
+            "pixel": pixels,
+            "output": pixels * self.channels,
+            "quad" if self.kernel == (2, 2) else "word": taps,
+        }
+
     def c_shape(self) -> str:
         """The C initialiser of eb_pool2d_shape."""
         names = ("out", "kernel", "stride", "dilation")

@@ -31,7 +31,7 @@ from edgebit.plan.kernels import all_kernels, work_of, work_tables
 from edgebit.plan.plan import make_plan
 from edgebit.toolchain.base import toolchains
 
-EPILOGUE_COUNTS = ("element", "pixel")
+EPILOGUE_COUNTS = ("element", "pixel", "step")
 
 
 def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tuple[str, str], float]:
