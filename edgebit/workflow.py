@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from edgebit.passes.prepare import ACTIVATIONS, prepare
 from edgebit.plan.account import fit
 from edgebit.plan.kernels import Optimize
 from edgebit.plan.plan import Plan, make_plan
+from edgebit.resources import check_replaceable
 
 Say = Callable[[str], None]
 DEFAULT_VECTORS = 2
@@ -55,6 +57,13 @@ def prepare_model(
         raise UsageError(f"--activations {activations}: choose one of {', '.join(ACTIVATIONS)}")
     if batch < 1:
         raise UsageError(f"--batch {batch}: must be at least 1")
+    if calibration is not None and activations != "int8-static":
+        raise UsageError(f"--calibration finds the scales of --activations int8-static, not of {activations}")
+    if calibration is None and activations == "int8-static":
+        raise UsageError(
+            "int8-static activations need calibration inputs: pass --calibration inputs.npz with a few "
+            "representative inputs, or choose --activations int8-dynamic"
+        )
     say(f"reading {model}")
     imported = load_model(model, batch=batch)
     samples: list[dict[str, Array]] | None = None
@@ -69,7 +78,7 @@ def prepare_model(
 def model_name(path: Path) -> str:
     """A short name for a model, from its file or folder name: lower case letters, digits, - and _."""
     name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")
-    return name or "model"
+    return name[:64].strip("-_") or "model"
 
 
 def plan_model(prepared: Prepared, target: str, *, optimize: str = "balanced") -> Plan:
@@ -93,10 +102,10 @@ def export_model(
     """Plan for a target and write the export folder (default build/<name>-<target>)."""
     name = model_name(prepared.path)
     out = out or Path("build") / f"{name}-{target}"
-    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            f"{out} exists and is not an export folder; it will not be replaced: choose another --out"
-        )
+    pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
+    known = pipeline.exported_files(out)
+    if known or not os.path.isfile(out / MANIFEST):
+        check_replaceable(out, known)  # before the work; a damaged export is looked at again after it
     say(f"planning for {target}")
     plan = plan_model(prepared, target, optimize=optimize)
     fit(plan).check()
@@ -107,7 +116,6 @@ def export_model(
         source = random_vectors(prepared.imported, limit or DEFAULT_VECTORS)
     say(f"running the reference on {len(source)} vectors")
     outputs, note = run_source(prepared.path, source)
-    pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
     meta = pipeline.ExportMeta(
         name=name,
         target=target,

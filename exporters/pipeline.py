@@ -217,12 +217,21 @@ def export_model(plan: Plan, vectors: Sequence[Mapping[str, Array]], out: Path, 
     record = manifest(export)
     export.add("report.html", report(record))
     export.add("edgebit.json", _json(record))
-    with folder_atomically(Path(out)) as folder:
+    with folder_atomically(Path(out), {*export.files, *exported_files(Path(out))}) as folder:
         for path, data in sorted(export.files.items()):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     return Path(out)
+
+
+def exported_files(folder: Path) -> list[str]:
+    """The files that an export already in `folder` says it wrote; none when it cannot be read."""
+    try:
+        files = json.loads((folder / "edgebit.json").read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [f for f in files if isinstance(f, str)] if isinstance(files, list) else []
 
 
 def _json(record: Mapping[str, Any]) -> str:

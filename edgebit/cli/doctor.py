@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from edgebit.cli._output import JsonFlag, Output
-from edgebit.errors import ToolchainError
+from edgebit.errors import ToolchainError, WriteError
 from edgebit.resources import cache_dir, data_dir
 
 
@@ -71,10 +71,8 @@ def checks() -> list[Check]:
         out.append(Check(folder, there, True, "EdgeBit's own data", "reinstall edgebit"))
     try:
         out.append(Check("cache", str(cache_dir()), True, "compiler caches", ""))
-    except OSError as e:
-        out.append(
-            Check("cache", None, True, "compiler caches", f"set EDGEBIT_CACHE to a writable folder ({e})")
-        )
+    except WriteError as e:
+        out.append(Check("cache", None, True, "compiler caches", str(e)))
     return out
 
 
