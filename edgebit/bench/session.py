@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from edgebit.bench.folder import ExportFolder
 from edgebit.devices.open import Device, open_device
-from edgebit.toolchain.build import build_export
+from edgebit.errors import LinkError, ToolchainError
+from edgebit.toolchain.build import build_export, changed_files
 
 
 @contextmanager
@@ -27,6 +28,13 @@ def connect(
     target = folder.board(board)
     built = build_export(folder.path, toolchain=toolchain, as_it_lies=True)
     model = str(folder.manifest["model_id"])
-    with open_device(target, built, emulate=emulate, port=port, count=count, model_id=model) as device:
-        device.link.hello()
-        yield device
+    try:
+        with open_device(target, built, emulate=emulate, port=port, count=count, model_id=model) as device:
+            device.link.hello()
+            yield device
+    except (LinkError, ToolchainError) as e:
+        damaged = changed_files(built)
+        if not damaged:
+            raise
+        hint = f"{' and '.join(damaged)} changed since it was built: run edgebit build {folder.path}"
+        raise type(e)(f"{e}; {hint}", details=e.details) from e

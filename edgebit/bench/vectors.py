@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgebit.errors import ModelError
+from edgebit.bench.npz import MAX_BYTES, read_npz
+from edgebit.errors import ModelError, UsageError
+from edgebit.importers.base import printable
 from edgebit.ir import DType, Graph, Tensor
 from edgebit.ir.graph import Array
 from edgebit.passes.source_layout import to_canonical
 
 Vector = dict[str, Array]
+MAX_VECTORS = 100_000
+MAX_MADE_UP = 1000
 
 
 def source_shape(t: Tensor) -> tuple[int, ...]:
@@ -28,6 +31,10 @@ def canonical_vector(graph: Graph, source: Vector) -> Vector:
 
 def random_vectors(graph: Graph, count: int) -> list[Vector]:
     """`count` made-up inputs in source layout, the same for the same input shapes on every machine."""
+    if count > MAX_MADE_UP:
+        raise UsageError(
+            f"--limit {count}: at most {MAX_MADE_UP} vectors are made up; give your own with --vectors"
+        )
     out: list[Vector] = []
     for n in range(count):
         rng = np.random.Generator(np.random.PCG64([0xEDB17, n]))
@@ -48,7 +55,7 @@ def load_vectors(path: Path, graph: Graph, limit: int | None = None) -> tuple[li
     An array is taken for an input when it has the input's name; with one input and no such array, the only
     array of a fitting shape is taken. Its first dimension counts vectors. Labels are an integer array "y".
     """
-    arrays = _read_npz(path)
+    arrays = read_npz(path)
     columns: dict[str, Array] = {}
     for i in graph.inputs:
         t = graph.tensors[i]
@@ -56,54 +63,48 @@ def load_vectors(path: Path, graph: Graph, limit: int | None = None) -> tuple[li
         if key is None:
             raise ModelError(
                 f"{path}: no array for input {i!r} of shape {source_shape(t)}; it holds "
-                + (", ".join(f"{k} {a.shape}" for k, a in arrays.items()) or "nothing")
+                + (
+                    ", ".join(f"{printable(k, 40)} {a.shape}" for k, a in [*arrays.items()][:8])
+                    or "no arrays of numbers"
+                )
             )
-        columns[i] = _rows(path, key, arrays[key], t)
+        columns[i] = _rows(path, key, arrays[key], t, limit)
     counts = {len(c) for c in columns.values()}
     if len(counts) != 1:
         raise ModelError(f"{path}: its inputs have different numbers of vectors ({sorted(counts)})")
-    n = counts.pop() if limit is None else min(counts.pop(), limit)
+    n = counts.pop()
     if n == 0:
         raise ModelError(f"{path}: holds no vectors")
+    if n > MAX_VECTORS or n * sum(graph.tensors[i].nbytes for i in graph.inputs) > MAX_BYTES // 4:
+        raise ModelError(f"{path}: {n} vectors of this size are too many; take fewer of them")
     y = arrays.get("y")
     labels = y[:n] if y is not None and y.ndim == 1 and len(y) >= n and y.dtype.kind in "iu" else None
     return [{i: c[k] for i, c in columns.items()} for k in range(n)], labels
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            if not hasattr(z, "files"):
-                raise ModelError(
-                    f"{path}: a single array, not an .npz file; save it with numpy.savez(path, x=...)"
-                )
-            return {k: z[k] for k in z.files}
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, MemoryError) as e:
-        raise ModelError(f"{path}: not a readable .npz file of plain arrays ({e})") from e
-
-
 def _only_fitting(arrays: dict[str, Array], t: Tensor) -> str | None:
-    fits = [k for k, a in arrays.items() if a.ndim and a[0].size == int(np.prod(source_shape(t)))]
+    shape = source_shape(t)
+    fits = [k for k, a in arrays.items() if a.shape == shape or (a.ndim and prod(a.shape[1:]) == prod(shape))]
     return fits[0] if len(fits) == 1 else None
 
 
-def _rows(path: Path, key: str, a: Array, t: Tensor) -> Array:
+def _rows(path: Path, key: str, a: Array, t: Tensor, limit: int | None) -> Array:
+    """The first `limit` vectors in array `key`, as (vectors, *source shape)."""
     shape = source_shape(t)
-    size = int(np.prod(shape))
     if a.shape == shape:
         a = a[None]
-    if a.ndim == 0 or a[:1].size != size:
+    if a.ndim == 0 or prod(a.shape[1:]) != prod(shape):
         raise ModelError(
             f"{path}: array {key!r} has shape {a.shape}; input {t.name!r} takes {shape} per vector"
         )
-    rows: Any = a.reshape((len(a), *shape))
+    rows: Any = a[:limit].reshape((-1, *shape))
     if t.dtype is DType.F32:
-        if a.dtype.kind not in "fiub" or not np.isfinite(rows).all():
-            raise ModelError(f"{path}: array {key!r} must hold finite numbers")
-        return np.asarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            floats: Array = np.asarray(rows, dtype=np.float32)
+        if not np.isfinite(floats).all():
+            raise ModelError(f"{path}: array {key!r} must hold finite numbers within the range of float32")
+        return floats
     info = np.iinfo(t.dtype.numpy)
-    if a.dtype.kind not in "iu" or rows.min() < info.min or rows.max() > info.max:
+    if a.dtype.kind not in "iu" or (len(rows) and (rows.min() < info.min or rows.max() > info.max)):
         raise ModelError(f"{path}: array {key!r} must hold integers that fit {t.dtype.value}")
     return np.asarray(rows, dtype=t.dtype.numpy)

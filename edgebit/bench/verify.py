@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from edgebit.bench.folder import ExportFolder
 from edgebit.bench.vectors import Vector
 from edgebit.devices.link import Link
-from edgebit.errors import MismatchError
-from edgebit.ir import DType, Graph
+from edgebit.errors import MismatchError, ModelError
+from edgebit.ir import Certifier, DType, Graph
 from edgebit.ir.graph import Array
 from edgebit.ops.base import execute
 from edgebit.passes.source_layout import to_source
@@ -23,17 +23,21 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Expected:
-    """What one vector must give: canonical inputs, CRC-32 of every layer's output, output arrays."""
+    """What one vector must give: canonical inputs, CRC-32 of every layer's output, output arrays.
+
+    certificate is that of all vectors up to this one.
+    """
 
     inputs: Vector
     crcs: Sequence[int]
     outputs: dict[str, Array]
+    certificate: str
     source: dict[str, Array] | None = None
 
 
 @dataclass
 class VerifyResult:
-    """The outcome; `first_mismatch` is None exactly when `bit_exact`."""
+    """The outcome; `first_mismatch` is None exactly when `bit_exact`. The certificate is that of the vectors run."""
 
     bit_exact: bool
     vectors: int
@@ -66,25 +70,42 @@ def layer_crcs(graph: Graph, trace: dict[str, Array]) -> list[int]:
     return crcs
 
 
-def expect(graph: Graph, inputs: Vector, source: dict[str, Array] | None = None) -> Expected:
-    """Run the reference on one canonical vector."""
-    trace = execute(graph, inputs)
-    return Expected(inputs, layer_crcs(graph, trace), {o: trace[o] for o in graph.outputs}, source)
+def expect(
+    graph: Graph, vectors: Iterable[Vector], sources: Sequence[dict[str, Array]] | None = None
+) -> Iterator[Expected]:
+    """Run the reference on canonical vectors, one after the other."""
+    certifier = Certifier(graph)
+    for n, inputs in enumerate(vectors):
+        with np.errstate(all="ignore"):
+            trace = execute(graph, inputs)
+        certifier.add(inputs, trace)
+        yield Expected(
+            inputs=inputs,
+            crcs=layer_crcs(graph, trace),
+            outputs={o: trace[o] for o in graph.outputs},
+            certificate=certifier.hexdigest(),
+            source=None if sources is None else sources[n],
+        )
 
 
 def golden(folder: ExportFolder, limit: int | None = None) -> list[Expected]:
-    """The export's own golden vectors, recomputed by the reference and held against the manifest's CRCs."""
+    """The export's own golden vectors, recomputed by the reference and held against the manifest."""
+    if not folder.vectors:
+        raise ModelError(f"{folder.path} holds no golden vectors; give some with --vectors")
     out: list[Expected] = []
-    for n, v in enumerate(folder.vectors[:limit]):
-        e = expect(folder.graph, v, None if folder.source is None else folder.source[n])
+    for n, e in enumerate(expect(folder.graph, folder.vectors[:limit], folder.source)):
         stored = folder.manifest["vectors"]["layer_crcs"][n]
-        if list(e.crcs) != list(stored):
-            layer = next(i for i, (a, b) in enumerate(zip(e.crcs, stored, strict=False)) if a != b)
+        if list(e.crcs) != stored:
+            layer = next(i for i, (a, b) in enumerate(zip(e.crcs, stored, strict=True)) if a != b)
             raise MismatchError(
                 f"{folder.path}: this machine's NumPy reference differs from the one that exported it, first at "
                 f"layer {layer} ({folder.graph.nodes[layer].name}); export the model again here and compare certificates"
             )
         out.append(e)
+    if len(out) == len(folder.vectors) and out[-1].certificate != folder.manifest["certificate"]:
+        raise ModelError(
+            f"{folder.path}: the certificate in its manifest is not that of its graph and vectors; export the model again"
+        )
     return out
 
 
@@ -141,7 +162,7 @@ def verify(
         if progress is not None:
             progress(n + 1, len(cases))
     _compare_with_source(graph, cases, result)
-    result.certificate = folder.manifest["certificate"]
+    result.certificate = cases[-1].certificate if cases else None
     return result
 
 
@@ -154,6 +175,15 @@ def real_output(graph: Graph, name: str, value: Array) -> Array:
     return out
 
 
+def _distance(mine: Array, theirs: Array) -> float:
+    """The largest difference between two arrays; equal infinities are no distance apart, and neither are two NaNs."""
+    a, b = mine.astype(np.float64).reshape(-1), theirs.astype(np.float64).reshape(-1)
+    apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    with np.errstate(invalid="ignore"):
+        found = np.abs(a[apart] - b[apart])
+    return float(np.nan_to_num(found, nan=np.inf).max(initial=0.0))
+
+
 def _compare_with_source(graph: Graph, cases: Sequence[Expected], result: VerifyResult) -> None:
     if not cases or any(c.source is None for c in cases):
         return
@@ -161,12 +191,9 @@ def _compare_with_source(graph: Graph, cases: Sequence[Expected], result: Verify
     for case, outputs in zip(cases, result.outputs, strict=True):
         assert case.source is not None
         for o in graph.outputs:
-            diff = np.abs(
-                real_output(graph, o, outputs[o]).astype(np.float64) - case.source[o].astype(np.float64)
-            )
-            worst = max(worst, float(diff.max(initial=0.0)))
+            worst = max(worst, _distance(real_output(graph, o, outputs[o]), case.source[o]))
         first = graph.outputs[0]
         mine, theirs = real_output(graph, first, outputs[first]), case.source[first]
         agree += int(np.argmax(mine) == np.argmax(theirs))
-    result.max_abs_error_vs_source = worst
+    result.max_abs_error_vs_source = worst if np.isfinite(worst) else None
     result.top1_agreement = agree / len(cases)

@@ -12,10 +12,11 @@ from edgebit.ir.graph import (
     Tensor,
     TernaryWeights,
 )
-from edgebit.ir.serial import certificate, graph_from_bytes, graph_to_bytes, model_id
+from edgebit.ir.serial import Certifier, certificate, graph_from_bytes, graph_to_bytes, model_id
 
 __all__ = [
     "Affine",
+    "Certifier",
     "Const",
     "DType",
     "Graph",

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -174,19 +174,35 @@ def model_id(graph: Graph) -> str:
     return hashlib.sha256(graph_to_bytes(graph)).hexdigest()
 
 
-def certificate(graph: Graph, vectors: Sequence[dict[str, Array]], traces: Sequence[dict[str, Array]]) -> str:
-    """SHA-256 over canonical graph, golden inputs and every layer's output, as 64 hex digits.
+class Certifier:
+    """Computes a certificate vector by vector: SHA-256 over canonical graph, inputs and every layer's output.
 
-    vectors: one dict of canonical input arrays per golden vector; traces: every tensor's value for the
-    same vectors, as the reference computed them. Nothing of target, kernel or layout goes in.
+    Nothing of target, kernel or layout goes in.
     """
-    h = hashlib.sha256()
-    h.update(graph_to_bytes(graph))
-    for inputs, trace in zip(vectors, traces, strict=True):
-        h.update(b"vector")
-        for i in graph.inputs:
-            h.update(_little(inputs[i]).tobytes())
-        for n in graph.nodes:
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._hash = hashlib.sha256(graph_to_bytes(graph))
+
+    def add(self, inputs: Mapping[str, Array], trace: Mapping[str, Array]) -> None:
+        """One vector: canonical inputs by name, and every tensor's value as the reference computed them."""
+        self._hash.update(b"vector")
+        for i in self._graph.inputs:
+            self._hash.update(_little(inputs[i]).tobytes())
+        for n in self._graph.nodes:
             for o in n.outputs:
-                h.update(_little(trace[o]).tobytes())
-    return h.hexdigest()
+                self._hash.update(_little(trace[o]).tobytes())
+
+    def hexdigest(self) -> str:
+        """The certificate of the vectors so far, 64 hex digits."""
+        return self._hash.hexdigest()
+
+
+def certificate(
+    graph: Graph, vectors: Sequence[Mapping[str, Array]], traces: Sequence[Mapping[str, Array]]
+) -> str:
+    """The certificate of golden vectors and their traces, see Certifier."""
+    c = Certifier(graph)
+    for inputs, trace in zip(vectors, traces, strict=True):
+        c.add(inputs, trace)
+    return c.hexdigest()

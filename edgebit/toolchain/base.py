@@ -129,6 +129,8 @@ def run(command: Sequence[str], folder: Path, env: Mapping[str, str], *, what: s
         )
     except FileNotFoundError as e:
         raise ToolchainError(f"{what}: {command[0]} is not installed") from e
+    except OSError as e:
+        raise ToolchainError(f"{what}: cannot run {command[0]}: {e.strerror or e}") from e
     except subprocess.TimeoutExpired as e:
         raise ToolchainError(f"{what}: no result after {_TIMEOUT_S} s") from e
     if done.returncode:

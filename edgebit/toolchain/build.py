@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
-from edgebit.board import Board, load_board
-from edgebit.core import Core, load_core
-from edgebit.errors import FitError, ModelError, ToolchainError, UsageError
+from edgebit.board import Board
+from edgebit.core import Core
+from edgebit.errors import FitError, ModelError, ToolchainError, WriteError
 from edgebit.resources import folder_atomically
-from edgebit.toolchain.base import Job, Toolchain, find_toolchain, host_is_freestanding, toolchains
+from edgebit.toolchain.base import Toolchain, find_toolchain, toolchains
 from edgebit.toolchain.decode import check_isa
 from edgebit.toolchain.elf import Image
+from edgebit.toolchain.recipe import Recipe, read_recipe
 from edgebit.toolchain.stack import stack_usage
 from edgebit.toolchain.uf2 import BOOT2_BYTES, boot2_is_sealed, seal_boot2, write_uf2
 
-MANIFEST = "edgebit.json"
 RECORD = "build.json"
 ELF, BIN, UF2 = "firmware.elf", "firmware.bin", "firmware.uf2"
+_FILES = (RECORD, ELF, BIN, UF2)
 _ID_SYMBOL = "eb_image_id"
 _ID_BYTES = 16
 
@@ -83,34 +85,53 @@ def build_export(
     image that changed since is built again, unless as_it_lies: verifying must see a damaged image, not mend it.
     Without a toolchain's name, the one of an earlier build is used, else the default.
     """
-    export = Path(export_dir).resolve()
-    manifest = _manifest(export)
-    program = manifest["build"]
-    core = load_core(str(manifest["core"]))
+    recipe, chain, version, inputs = _inputs(export_dir, toolchain)
+    export, core = recipe.folder, recipe.core
     out = build_folder(export)
-    chain = find_toolchain(toolchain or _last_toolchain(out))
-    version = chain.version(core)
-    job = _job(export, program, core, out / ELF)
-    inputs = _fingerprint(export, program, chain, version, job)
     done = _existing(out, inputs, version, as_it_lies=as_it_lies)
     if done is not None:
         return done
     if progress is not None:
-        progress(f"compiling {len(job.sources)} files with {version} for {core.title}")
-    with folder_atomically(out) as tmp:
-        chain.build(_job(export, program, core, tmp / ELF))
-        record = _finish(tmp, program, core, manifest)
+        progress(f"compiling with {version} for {core.title}")
+    with folder_atomically(out, _FILES) as tmp:
+        chain.build(recipe.job(tmp / ELF))
+        record = _finish(tmp, recipe)
         record.update(
             inputs=inputs,
             chain=chain.name,
             toolchain=version,
             export=export.name,
-            model_id=manifest["model_id"],
+            model_id=recipe.model_id,
         )
         (tmp / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     result = _existing(out, inputs, version)
-    assert result is not None
+    if result is None:
+        raise WriteError(f"another run replaced {out} at the same time; run this again")
     return BuildResult(**{**result.__dict__, "fresh": True})
+
+
+def current_build(export_dir: Path, *, toolchain: str | None = None) -> BuildResult | None:
+    """What build_export would leave as it is; None when it would build."""
+    recipe, _, version, inputs = _inputs(export_dir, toolchain)
+    return _existing(build_folder(recipe.folder), inputs, version)
+
+
+def _inputs(export_dir: Path, toolchain: str | None) -> tuple[Recipe, Toolchain, str, str]:
+    """What to build, with what, its version, and a digest of all of these."""
+    recipe = read_recipe(Path(export_dir).resolve())
+    out = build_folder(recipe.folder)
+    chain = find_toolchain(toolchain or _last_toolchain(out))
+    version = chain.version(recipe.core)
+    return recipe, chain, version, _fingerprint(recipe, chain, version, out)
+
+
+def changed_files(build: BuildResult) -> list[str]:
+    """The files of a build that are no longer what the compiler made."""
+    try:
+        files = build.record["files"].items()
+        return sorted(n for n, d in files if n in _FILES and _digest(build.folder / n) != d)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def read_build(export_dir: Path) -> BuildResult | None:
@@ -119,7 +140,7 @@ def read_build(export_dir: Path) -> BuildResult | None:
     try:
         record = json.loads((out / RECORD).read_text())
         return _result(out, record)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -127,63 +148,31 @@ def _last_toolchain(out: Path) -> str | None:
     """The name of the toolchain that made what is in a build folder; None when it is not there any more."""
     try:
         name = json.loads((out / RECORD).read_text())["chain"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return name if name in toolchains() else None
 
 
-def _manifest(export: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((export / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise UsageError(f"{export}: not an export folder ({MANIFEST} is missing)") from None
-    except (OSError, ValueError) as e:
-        raise ModelError(f"{export / MANIFEST}: damaged ({e}); export the model again") from e
-    if not isinstance(found, dict) or not found.get("build"):
-        raise UsageError(
-            f"{export} holds a C library for a core and no program; to build one, export for a board "
-            "(edgebit boards lists them)"
-        )
-    return found
-
-
-def _inside(export: Path, name: object) -> str:
-    """A path of the manifest, which must stay in the folder and exist."""
-    path = PurePosixPath(str(name))
-    if path.is_absolute() or ".." in path.parts or not (export / path).exists():
-        raise ModelError(
-            f"{export / MANIFEST}: names {str(name)!r}, which is not in the folder; export again"
-        )
-    return str(path)
-
-
-def _job(export: Path, program: dict[str, Any], core: Core, output: Path) -> Job:
-    hosted = core.family == "host" and not host_is_freestanding()
-    sources = program["sources"] + program["hosted" if hosted else "freestanding"]
-    includes = [] if hosted else program["freestanding_includes"]
-    return Job(
-        folder=export,
-        core=core,
-        sources=tuple(_inside(export, s) for s in sorted(sources)),
-        quoted=tuple(_inside(export, i) for i in program["includes"]),
-        includes=tuple(_inside(export, i) for i in includes),
-        defines=tuple(str(d) for d in program["defines"]),
-        script=_inside(export, program["script"]) if program["script"] else "",
-        entry="" if hosted else str(program["entry"]),
-        output=output,
-        hosted=hosted,
-    )
-
-
-def _fingerprint(export: Path, program: dict[str, Any], chain: Toolchain, version: str, job: Job) -> str:
+def _fingerprint(recipe: Recipe, chain: Toolchain, version: str, out: Path) -> str:
     """SHA-256 of everything the program depends on."""
     h = hashlib.sha256()
+    job = recipe.job(out / ELF)
     command = [a for a in chain.command(job) if a != str(job.output)][1:]
-    h.update(json.dumps([version, command, program], sort_keys=True).encode())
-    for path in sorted(p for p in export.rglob("*") if p.suffix in (".c", ".h", ".S", ".ld")):
-        h.update(path.relative_to(export).as_posix().encode() + b"\0")
-        h.update(hashlib.sha256(path.read_bytes()).digest())
+    h.update(json.dumps([version, command, recipe.boot2, recipe.uf2_family], sort_keys=True).encode())
+    found = (p for p in recipe.folder.rglob("*") if p.suffix in (".c", ".h", ".S", ".ld"))
+    try:
+        for path in sorted({*found, *(recipe.folder / s for s in job.sources)}):
+            if path.is_file():
+                h.update(path.relative_to(recipe.folder).as_posix().encode() + b"\0")
+                h.update(hashlib.sha256(path.read_bytes()).digest())
+    except OSError as e:
+        raise ModelError(f"{e.filename}: cannot be read: {e.strerror}") from e
     return h.hexdigest()
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file, in hex; None when it is not there."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _existing(out: Path, inputs: str, version: str, *, as_it_lies: bool = False) -> BuildResult | None:
@@ -192,45 +181,52 @@ def _existing(out: Path, inputs: str, version: str, *, as_it_lies: bool = False)
         record = json.loads((out / RECORD).read_text())
         if record["inputs"] != inputs or record["toolchain"] != version:
             return None
-        for name, digest in () if as_it_lies else record["files"].items():
-            if hashlib.sha256((out / name).read_bytes()).hexdigest() != digest:
+        result = _result(out, record)
+        for name, digest in record["files"].items():
+            found = _digest(out / name)
+            if found is None or (found != digest and not as_it_lies):
                 return None
-        return _result(out, record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return result
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _result(out: Path, record: dict[str, Any]) -> BuildResult:
+    files, sizes, image_id = record["files"], dict(record["sizes"]), str(record["image_id"])
+    if not {ELF, BIN} <= set(files) <= set(_FILES) or not re.fullmatch("[0-9a-f]{32}", image_id):
+        raise ValueError("not a record of a build")
+    if not all(v is None or type(v) is int for v in sizes.values()):
+        raise ValueError("sizes are numbers")
     uf2 = out / UF2
     return BuildResult(
         folder=out,
         elf=out / ELF,
         bin=out / BIN,
-        uf2=uf2 if UF2 in record["files"] else None,
-        image_id=str(record["image_id"]),
-        sizes=dict(record["sizes"]),
+        uf2=uf2 if UF2 in files else None,
+        image_id=image_id,
+        sizes=sizes,
         toolchain=str(record["toolchain"]),
         fresh=False,
     )
 
 
-def _finish(folder: Path, program: dict[str, Any], core: Core, manifest: dict[str, Any]) -> dict[str, Any]:
+def _finish(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Seal, name, check and measure a linked program; the record of it."""
-    elf = folder / ELF
+    elf, core = folder / ELF, recipe.core
     image = Image(elf)
-    if program["boot2"]:
-        address = image.symbol(str(program["boot2"])).address
+    if recipe.boot2 is not None:
+        address = image.symbol(recipe.boot2).address
         block = image.read(address, BOOT2_BYTES)
         _patch(elf, address, block, seal_boot2(block))
     image_id = _name_image(elf, core)
     image = Image(elf)
     origin, flat = image.flat() if core.is_cortex_m else (0, elf.read_bytes())
     (folder / BIN).write_bytes(flat)
-    if program["boot2"] and not boot2_is_sealed(flat[:BOOT2_BYTES]):
+    if recipe.boot2 is not None and not boot2_is_sealed(flat[:BOOT2_BYTES]):
         raise ToolchainError("the second boot stage is not the first thing in the image")
     files = [ELF, BIN]
-    if program["uf2_family"] is not None:
-        (folder / UF2).write_bytes(write_uf2(flat, origin, int(program["uf2_family"])))
+    if recipe.uf2_family is not None:
+        (folder / UF2).write_bytes(write_uf2(flat, origin, recipe.uf2_family))
         files.append(UF2)
     found = image.sizes()
     sizes: dict[str, int | None] = {
@@ -241,14 +237,14 @@ def _finish(folder: Path, program: dict[str, Any], core: Core, manifest: dict[st
         "image_id": image_id,
         "origin": origin,
         "sizes": sizes,
-        "board": manifest["board"],
+        "board": recipe.board.name,
     }
     if core.family != "host":
         check_isa(elf, core)
         report = stack_usage(elf, core)
         sizes["stack"] = report.bytes
         record["stack_path"] = [list(p) for p in report.path]
-        _check_ram(load_board(str(manifest["board"])), found.ram, report.bytes)
+        _check_ram(recipe.board, found.ram, report.bytes)
     record["files"] = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in files}
     return record
 

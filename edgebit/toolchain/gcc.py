@@ -26,7 +26,8 @@ class Gcc(Toolchain):
 
     def version(self, core: Core) -> str:
         program = self.program(core)
-        return run([program, "--version"], Path.cwd(), {}, what=program).splitlines()[0]
+        said = run([program, "--version"], Path(__file__).parent, {}, what=program)
+        return said.partition("\n")[0].strip() or program
 
     def command(self, job: Job) -> list[str]:
         core = job.core

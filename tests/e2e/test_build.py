@@ -22,8 +22,9 @@ from edgebit.ir import Affine, Graph, Node, Tensor, TernaryWeights
 from edgebit.ops.base import infer_all
 from edgebit.plan.plan import make_plan
 from edgebit.toolchain.base import find_toolchain, first_errors, run, toolchains
-from edgebit.toolchain.build import BuildResult, _job, build_export, read_build
+from edgebit.toolchain.build import BuildResult, build_export, read_build
 from edgebit.toolchain.elf import Image
+from edgebit.toolchain.recipe import read_recipe
 from edgebit.toolchain.uf2 import boot2_is_sealed, read_uf2
 
 pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
@@ -183,7 +184,7 @@ def test_what_cannot_be_built_is_said(tmp_path: Path) -> None:
     for bad in ("../outside.c", "/etc/passwd", "missing.c"):
         manifest["build"]["sources"] = [bad]
         (folder / "edgebit.json").write_text(json.dumps(manifest))
-        with pytest.raises(ModelError, match="not in the folder"):
+        with pytest.raises(ModelError, match="does not say how to build"):
             build_export(folder)
     (folder / "edgebit.json").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
@@ -212,10 +213,9 @@ def test_ports_and_application_compile_without_a_warning(
     board: str, chain: str, built: Any, tmp_path: Path
 ) -> None:
     folder, _ = built(board)
-    core, manifest = load_board(board).core, json.loads((folder / "edgebit.json").read_text())
     tool = find_toolchain(chain)
     try:
-        command = tool.command(_job(folder, manifest["build"], core, tmp_path / "out.elf"))
+        command = tool.command(read_recipe(folder).job(tmp_path / "out.elf"))
     except ToolchainError as e:
         pytest.skip(f"{e}; {board} was not checked with {chain}")
     flags = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
