@@ -25,11 +25,12 @@ _FORMATS = {
 }
 
 _HEADERS = {
-    "app", "assert", "board_config", "complex", "ctype", "errno", "features", "fenv", "float", "inttypes",
+    "app", "app_model", "assert", "board_config", "complex", "ctype", "errno", "features", "fenv", "float", "inttypes",
     "iso646", "limits", "locale", "math", "setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbool",
     "stddef", "stdint", "stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads", "time", "uchar",
     "wchar", "wctype",
 }  # fmt: skip
+_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d")
 
 
 def identifier(name: str, limit: int = 40) -> str:
@@ -41,10 +42,11 @@ def identifier(name: str, limit: int = 40) -> str:
 
 
 def model_prefix(name: str) -> str:
-    """The identifier that names a model's files and starts its symbols: not the runtime's own prefix, and not a
-    name that would hide a standard header."""
+    """The identifier that names a model's files and starts its symbols: not the runtime's own prefix, not a
+    name that would hide a header, and not one that Windows keeps for its devices."""
     text = identifier(name)
-    return f"m_{text}" if text in _HEADERS or text == "eb" or text.startswith("eb_") else text
+    taken = text in _HEADERS or text == "eb" or text.startswith("eb_") or _DEVICE.fullmatch(text)
+    return f"m_{text}" if taken else text
 
 
 def comment(text: str, limit: int = 60) -> str:

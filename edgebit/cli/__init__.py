@@ -6,9 +6,12 @@ starts with an underscore are shared parts. `main` turns every error into one se
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import pkgutil
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -58,32 +61,72 @@ def build_app() -> typer.Typer:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    args = ["--emulate=auto" if a == "--emulate" else a for a in args]  # its value may be left out
-    as_json = "--json" in args
+    end = args.index("--") if "--" in args else len(args)
+    args[:end] = [
+        "--emulate=auto" if a == "--emulate" else a for a in args[:end]
+    ]  # its value may be left out
+    as_json = "--json" in args[:end]
     try:
-        code = build_app()(args, standalone_mode=False, prog_name="edgebit")
-        return int(code) if isinstance(code, int) else 0
-    except EdgebitError as e:
-        if e.exit_code == 1 or os.environ.get("EDGEBIT_TRACEBACK"):
-            traceback.print_exc()
-        return fail(str(e), e.exit_code, as_json=as_json, details=e.details)
-    except typer.Exit as e:
-        return e.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return fail("interrupted", 130, as_json=as_json)
-    except BrokenPipeError:
-        sys.stderr.close()
+        try:
+            code = build_app()(args, standalone_mode=False, prog_name="edgebit")
+            sys.stdout.flush()
+            return int(code) if isinstance(code, int) else 0
+        except BrokenPipeError:
+            raise
+        except BaseException as e:
+            status = _failed(e, as_json=as_json)
+            sys.stdout.flush()
+            return status
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as e:
-        if hasattr(e, "format_message") and getattr(e, "exit_code", None) == 2:
-            text = f"{e.format_message()} Try: edgebit --help"
-            return fail(text, 2, as_json=as_json)
-        if os.environ.get("EDGEBIT_TRACEBACK"):
-            traceback.print_exc()
-        text = f"internal error: {type(e).__name__}: {e}. This is a bug in EdgeBit; "
-        return fail(text + "set EDGEBIT_TRACEBACK=1 for the traceback to report", 1, as_json=as_json)
+
+
+def _failed(e: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong in a sentence; returns the exit code."""
+    if isinstance(e, EdgebitError):
+        if e.exit_code == 1 or os.environ.get("EDGEBIT_TRACEBACK"):
+            _trace(e)
+        return fail(str(e), e.exit_code, as_json=as_json, details=e.details)
+    if isinstance(e, (typer.Exit, SystemExit)):
+        code = e.exit_code if isinstance(e, typer.Exit) else e.code
+        return code if isinstance(code, int) else 0 if code is None else 1
+    ended_early = isinstance(e.__context__, EOFError)  # typer makes an Abort of it
+    if isinstance(e, (KeyboardInterrupt, typer.Abort)) and not ended_early:
+        return fail("interrupted", 130, as_json=as_json)
+    if hasattr(e, "format_message") and getattr(e, "exit_code", None) == 2:
+        return fail(f"{e.format_message().rstrip('.')}; try: edgebit --help", 2, as_json=as_json)
+    if os.environ.get("EDGEBIT_TRACEBACK"):
+        _trace(e)
+    if isinstance(e, OSError) and e.errno in _REFUSED:
+        name = f" {e.filename}" if e.filename is not None else ""
+        return fail(f"the system refused access to{name or ' a file'}: {e.strerror}", 11, as_json=as_json)
+    if isinstance(e, MemoryError):
+        return fail("there is not enough memory for this on this machine", 1, as_json=as_json)
+    text = f"internal error: {type(e).__name__}: {e}. This is a bug in EdgeBit; "
+    return fail(text + "set EDGEBIT_TRACEBACK=1 for the traceback to report", 1, as_json=as_json)
+
+
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.EIO, errno.EMFILE,
+    errno.ENFILE, errno.ELOOP,
+)  # fmt: skip
+
+
+def _trace(e: BaseException) -> None:
+    traceback.print_exception(e)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Entry point of the `edgebit` program."""
+    """Entry point of the `edgebit` program. Being told to end clears up like Ctrl-C does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that cannot show a letter gets its code
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     sys.exit(run())

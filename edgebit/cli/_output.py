@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else there.")
@@ -23,7 +24,8 @@ _PIPED_WIDTH = 140  # a file has no width of its own: lines should not break at 
 def fail(message: str, code: int, *, as_json: bool, details: Mapping[str, Any] | None = None) -> int:
     """Print an error the way the caller asked for; returns the exit code."""
     if as_json:
-        print(json.dumps({"error": message, "exit_code": code, **(details or {})}))
+        data = {"error": message, "exit_code": code}
+        print(json.dumps(data | dict(details or {}) | data))
     else:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(message)}")
     return code
@@ -38,17 +40,18 @@ class Output:
         self.console = Console(stderr=as_json, highlight=False, width=_PIPED_WIDTH if piped else None)
         self.notes = Console(stderr=True, highlight=False)
 
-    def say(self, text: str) -> None:
-        """A line for a person."""
-        self.console.print(text)
+    def say(self, text: str, *, head: str = "", good: bool = False) -> None:
+        """A line for a person: `head` in bold (in green too, if `good`), then the text as it is."""
+        line = Text(head, style="bold green" if good else "bold")
+        self.console.print(line.append(text, style="not bold default" if head else None))
 
     def table(
         self, title: str, columns: list[str], rows: list[list[str]], right: Collection[int] = ()
     ) -> None:
         """A table for a person; `right` holds the columns to align right."""
-        t = Table(title=title, title_justify="left", header_style="bold")
+        t = Table(title=escape(title), title_justify="left", header_style="bold")
         for i, c in enumerate(columns):
-            t.add_column(c, justify="right" if i in right else "left", overflow="fold")
+            t.add_column(escape(c), justify="right" if i in right else "left", overflow="fold")
         for r in rows:
             t.add_row(*(escape(c) for c in r))
         self.console.print(t)
@@ -63,7 +66,7 @@ class Output:
         """A progress display on stderr that leaves nothing behind."""
         with Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             console=self.notes,

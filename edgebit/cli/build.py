@@ -24,7 +24,7 @@ def command(
         result = build_export(folder.path, toolchain=toolchain)
     account = linked_account(folder, result)
     print_account(output, account)
-    output.say(f"[bold]{result.elf}[/]: image {result.image_id}{'' if result.fresh else ', unchanged'}")
+    output.say(f": image {result.image_id}{'' if result.fresh else ', unchanged'}", head=str(result.elf))
     output.result(
         {
             "elf": str(result.elf),

@@ -13,6 +13,7 @@ from edgebit.bench.measure import measure
 from edgebit.bench.report import write_report
 from edgebit.bench.session import connect
 from edgebit.bench.verify import golden, verify
+from edgebit.board import load_board
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import print_account
 from edgebit.errors import MismatchError
@@ -43,16 +44,19 @@ def command(
             p.parent.name for p in data_dir("examples").glob("*/*.onnx") if p.stem == p.parent.name
         )
         raise UsageError(f"no example named {example!r}; there are: {', '.join(known)}")
+    names = [b.strip() for b in boards.split(",")]
+    for name in names:
+        load_board(name)
     prepared = prepare_model(root / f"{example}.onnx")
     accuracy = jsonlib.loads((root / "accuracy.json").read_text())
     output.say(
-        f"[bold]{example}[/]: test accuracy {accuracy[example]:.2%} ternary, "
-        f"{accuracy[example + '_float']:.2%} the same net in float"
+        f": test accuracy {accuracy[example]:.2%} ternary, {accuracy[example + '_float']:.2%} the same net in float",
+        head=example,
     )
     results: list[dict[str, Any]] = []
     certificates = set()
-    for board in boards.split(","):
-        result = _one(output, prepared, board.strip(), out / f"{example}-{board.strip()}", root / "test.npz")
+    for board in names:
+        result = _one(output, prepared, board, out / f"{example}-{board}", root / "test.npz")
         results.append(result)
         certificates.add(result["certificate"])
     if len(certificates) != 1:
@@ -62,7 +66,7 @@ def command(
 
 
 def _one(output: Output, prepared: Any, board: str, out: Path, vectors: Path) -> dict[str, Any]:
-    output.say(f"\n[bold]{board}[/]")
+    output.say("", head=f"\n{board}")
     with output.progress() as bar:
         task = bar.add_task("exporting", total=None)
         folder, _ = export_model(
@@ -89,7 +93,7 @@ def _one(output: Output, prepared: Any, board: str, out: Path, vectors: Path) ->
         bar.update(task, description="counting")
         with connect(folder, emulate=emulate, count=True) as device:
             cost = measure(folder, device, folder.vectors[0])
-    output.say(f"[bold green]bit-exact[/] on {verdict.vectors} vectors ({title})")
+    output.say(f" on {verdict.vectors} vectors ({title})", head="bit-exact", good=True)
     output.table(
         f"cost of one inference, {cost.metric}",
         ["layer", "kernel", "MACs", cost.metric],

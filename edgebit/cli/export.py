@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgebit.board import resolve_target
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import fit_table
@@ -36,6 +37,7 @@ def command(
     Example: edgebit export examples/digits/digits.onnx --target pico --vectors examples/digits/test.npz --limit 4
     """
     output = Output(json)
+    resolve_target(target)
     with output.progress() as bar:
         task = bar.add_task("starting", total=None)
 
@@ -51,9 +53,10 @@ def command(
     m = folder.manifest
     fit_table(output, plan)
     output.say(
-        f"[bold]{folder.path}[/]: {len(m['layers'])} layers, {count(sum(r['macs'] for r in m['layers']))} MACs, "
+        f": {len(m['layers'])} layers, {count(sum(r['macs'] for r in m['layers']))} MACs, "
         f"weights {count(m['weights_bytes'])} B, arena {count(m['arena_bytes'])} B "
-        f"(lower bound {count(m['arena_lower_bound'])} B)"
+        f"(lower bound {count(m['arena_lower_bound'])} B)",
+        head=str(folder.path),
     )
     output.say(f"certificate {m['certificate']}")
     keys = [

@@ -9,7 +9,7 @@ import typer
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.flash.base import choose_flasher
-from edgebit.toolchain.build import build_export
+from edgebit.toolchain.build import build_export, current_build
 
 
 def command(
@@ -34,19 +34,22 @@ def command(
     folder = o.find_export(path, board)
     target = folder.board(board)
     flasher = choose_flasher(target, emulate=emulate, method=method)
-    built = build_export(folder.path, toolchain=toolchain)
     if dry_run:
-        steps = flasher.steps(target, built, volume=volume)
+        there = current_build(folder.path, toolchain=toolchain)
+        steps = [f"build {folder.path}"] if there is None else []
+        steps += flasher.steps(target, there, volume=volume)
         for s in steps:
             output.say(s)
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
         return
     with output.progress() as bar:
-        bar.add_task(f"flashing {target.name}", total=None)
+        task = bar.add_task(f"building {folder.path.name}", total=None)
+        built = build_export(folder.path, toolchain=toolchain)
+        bar.update(task, description=f"flashing {target.name}")
         done = flasher.run(
             target, built, volume=volume, emulate=emulate, model_id=folder.manifest["model_id"]
         )
-    output.say(f"[bold green]done[/]: {done}")
+    output.say(f": {done}", head="done", good=True)
     output.result(
         {
             "board": target.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgebit.board import resolve_target
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import describe_layers, fit_table, plan_rows
@@ -23,6 +24,8 @@ def command(
     Nothing is written.
     """
     output = Output(json)
+    if board is not None:
+        resolve_target(board)
     prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch)
     graph = prepared.graph
     layers = describe_layers(graph)

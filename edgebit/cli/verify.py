@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgebit.bench.session import connect
-from edgebit.bench.vectors import Vector, canonical_vector, load_vectors
-from edgebit.bench.verify import Expected, expect, golden, verify
+from edgebit.bench.vectors import canonical_vector, load_vectors
+from edgebit.bench.verify import expect, golden, verify
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import MismatchError
@@ -33,36 +33,29 @@ def command(
             cases = golden(folder, limit)
         else:
             source, _ = load_vectors(vectors, folder.graph, limit)
-            cases = [expect(folder.graph, canonical_vector(folder.graph, v)) for v in source]
+            cases = list(expect(folder.graph, (canonical_vector(folder.graph, v) for v in source)))
         bar.update(task, description="building")
         with connect(folder, board=board, emulate=emulate, port=port, toolchain=toolchain) as device:
             bar.update(task, description=f"verifying on {device.title}", total=len(cases), completed=0)
             result = verify(folder, device.link, cases, lambda n, _: bar.update(task, completed=n))
             where = device.title
-    if vectors is not None:
-        result.certificate = (
-            folder.manifest["certificate"] if not limit and _same(folder.vectors, cases) else None
-        )
     if not result.bit_exact:
         raise _mismatch(folder.name, where, result.to_dict())
     output.say(
-        f"[bold green]bit-exact[/] on {result.vectors} vector{'s' * (result.vectors != 1)}: "
-        f"{folder.name} on {where}, {len(folder.graph.nodes)} layers each"
+        f" on {result.vectors} vector{'s' * (result.vectors != 1)}: "
+        f"{folder.name} on {where}, {len(folder.graph.nodes)} layers each",
+        head="bit-exact",
+        good=True,
     )
-    if result.max_abs_error_vs_source is not None:
+    if result.top1_agreement is not None:
+        worst = result.max_abs_error_vs_source
         output.say(
-            f"against the source model: largest difference {result.max_abs_error_vs_source:.3g}, "
+            f"against the source model: largest difference {'not finite' if worst is None else f'{worst:.3g}'}, "
             f"top-1 agreement {result.top1_agreement:.1%}"
         )
-    if result.certificate:
-        output.say(f"certificate {result.certificate}")
+    of = "" if result.certificate == folder.manifest["certificate"] else f" of these {result.vectors} vectors"
+    output.say(f"certificate{of} {result.certificate}")
     output.result(result.to_dict())
-
-
-def _same(golden_inputs: list[Vector], cases: list[Expected]) -> bool:
-    return len(golden_inputs) == len(cases) and all(
-        v[i].tobytes() == c.inputs[i].tobytes() for v, c in zip(golden_inputs, cases, strict=True) for i in v
-    )
 
 
 def _mismatch(name: str, where: str, details: dict[str, object]) -> MismatchError:

@@ -9,7 +9,7 @@ import pkgutil
 import string
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -47,8 +47,11 @@ class Flasher(Protocol):
         """Whether the board takes images this way."""
         ...
 
-    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
-        """What run() would do, as sentences; looks for the board but changes nothing."""
+    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+        """What run() would do, as sentences; looks for the board but changes nothing.
+
+        built is None when it is not built yet. A board that is not there yet is a step, not an error.
+        """
         ...
 
     def run(
@@ -66,6 +69,16 @@ class Flasher(Protocol):
         that must answer afterwards where the board can be asked.
         """
         ...
+
+
+def expected_drive(find: Callable[[], Path], volume: str | None, plug_in: str) -> tuple[list[str], str]:
+    """(steps before writing, the drive's name) for a dry run: the drive `find` finds, or what to do to get one."""
+    try:
+        return [], str(find())
+    except NoBoardError:
+        if volume is not None:
+            raise
+        return [plug_in], "its drive"
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgebit.board import Board
 from edgebit.errors import NoBoardError, ToolchainError, WriteError, WrongBoardError
-from edgebit.flash.base import Built, confirm, mounted_volumes, write_through
+from edgebit.flash.base import Built, confirm, expected_drive, mounted_volumes, write_through
 
 WRITE_SECONDS = 5.0
 _FAILED = "FAIL.TXT"
@@ -23,11 +23,13 @@ class CopyFlasher:
     def can(self, board: Board) -> bool:
         return "copy" in board.flash_methods
 
-    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
-        size = len(_image(board, built))
-        drive = find_drive(board, volume)
+    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+        image = "the image" if built is None else f"{len(_image(board, built))} bytes"
+        plug_in = f"plug the {board.title} in (it is not there now)"
+        first, drive = expected_drive(lambda: find_drive(board, volume), volume, plug_in)
         return [
-            f"copy {size} bytes to {drive / _NAME} and flush them",
+            *first,
+            f"copy {image} to {_NAME} on {drive} and flush them",
             f"wait up to {WRITE_SECONDS:g} s for {_FAILED}, by which the debugger would report a failure",
         ]
 

@@ -17,11 +17,11 @@ class EmulatedFlasher:
     def can(self, board: Board) -> bool:
         return bool(emulators(board)) or board.core.family == "host"
 
-    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
+    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+        ask = "ask it for its model and image" + ("" if built is None else f" ({built.image_id})")
         if board.core.family == "host":
-            return [f"run {built.elf.name} on this machine", "ask it for its model and image"]
-        first = f"boot {built.bin.name} on the emulated {board.title}"
-        return [first, f"ask it for its model and image ({built.image_id})"]
+            return ["run the program on this machine", ask]
+        return [f"boot the image on the emulated {board.title}", ask]
 
     def run(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgebit.board import Board
 from edgebit.devices.bootrom import refusal
 from edgebit.errors import NoBoardError, ToolchainError, WriteError, WrongBoardError
-from edgebit.flash.base import Built, confirm, mounted_volumes, wait_until_gone, write_through
+from edgebit.flash.base import Built, confirm, expected_drive, mounted_volumes, wait_until_gone, write_through
 from edgebit.toolchain.uf2 import read_uf2
 
 INFO = "INFO_UF2.TXT"
@@ -23,12 +23,14 @@ class Uf2Flasher:
     def can(self, board: Board) -> bool:
         return "uf2" in board.flash_methods
 
-    def steps(self, board: Board, built: Built, *, volume: str | None = None) -> list[str]:
-        data, _ = checked_image(board, built)
-        drive = find_drive(board, volume)
+    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+        image = "the image" if built is None else f"{len(checked_image(board, built)[0])} bytes"
+        plug_in = f"plug the {board.title} in with BOOTSEL held (it is not there now)"
+        first, drive = expected_drive(lambda: find_drive(board, volume), volume, plug_in)
         return [
+            *first,
             f"check that {drive} is a {board.title} by its {INFO}",
-            f"copy {len(data)} bytes to {drive / _NAME} and flush them",
+            f"copy {image} to {_NAME} on {drive} and flush them",
             f"wait up to {RESTART_SECONDS:g} s for the board to restart, which takes the drive away",
         ]
 
