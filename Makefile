@@ -20,7 +20,7 @@ test: lint types unit ## everything CI checks: style, types, tests
 lint: $(VENV)/.dev ## ruff and clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(if $(C_FILES),$(BIN)/clang-format --dry-run --Werror $(C_FILES))
+	@$(if $(C_FILES),$(BIN)/clang-format --dry-run --Werror $(C_FILES))
 
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
