@@ -35,9 +35,10 @@ class Bounds:
 
     code, const, data: the program around the model (start-up, port, link, application) on the board where
     it is largest. stack: from reset to the model's run function, with what an exception pushes; run: the
-    frame of that function. layer_*: what each layer adds to the model's own functions and tables.
+    frame of that function. layer_*: what each layer adds to the model's own functions and tables, and
+    argument_code: each argument of its call.
     functions: code of each kernel file and of each generated driver that several layers share; single: code
-    of a driver that one layer uses, into which compilers fold its parameters. helpers: code of each library
+    of a driver that one layer uses, into which compilers fold its parameters, by name and kind. helpers: code of each library
     function; needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included.
     """
 
@@ -47,6 +48,7 @@ class Bounds:
     stack: int
     run: int
     layer_code: int
+    argument_code: int
     layer_const: int
     layer_data: int
     functions: Mapping[str, int] = field(default_factory=dict)
@@ -63,7 +65,8 @@ UNMEASURED = Bounds(
     data=4096,
     stack=1024,
     run=512,
-    layer_code=96,
+    layer_code=48,
+    argument_code=8,
     layer_const=96,
     layer_data=4,
     functions={"": 2048},
@@ -96,6 +99,7 @@ def _read_bounds(core: str, toolchain: str) -> Bounds:
         stack=program["stack"],
         run=program["run"],
         layer_code=layer["code"],
+        argument_code=layer["argument"],
         layer_const=layer["const"],
         layer_data=layer["data"],
         functions=d.get("functions", {}),
@@ -147,13 +151,24 @@ def _shared(layers: Iterable[Lowered]) -> dict[str, bool]:
 
 def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     """Code of the program with these layers, at most."""
-    total = bounds.code + bounds.layer_code * sum(not low.alias for low in layers)
+    total = bounds.code
+    for low in layers:
+        total += 0 if low.alias else bounds.layer_code + bounds.argument_code * arguments(low)
     helpers: set[str] = set()
     for name, shared in sorted(_shared(layers).items()):
         kind = kind_of(name)
-        total += _lookup(bounds.functions if shared or kind not in bounds.single else bounds.single, kind)
+        if not shared and (name in bounds.single or kind in bounds.single):
+            total += bounds.single.get(name, bounds.single.get(kind, 0))
+        else:
+            total += _lookup(bounds.functions, kind)
         helpers.update(_needs(bounds, kind))
     return total + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
+
+
+def arguments(low: Lowered) -> int:
+    """How many arguments a layer's call passes."""
+    consts = sum(not c.symbol for c in low.consts)
+    return len(low.inputs) + consts + 1 + (low.params is not None) + (low.scratch_bytes > 0)
 
 
 def stack_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
@@ -273,7 +288,7 @@ def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
     lowered = [layer.lowered for layer in plan.layers]
     code = code_bound(bounds, lowered)
     stack = stack_bound(bounds, lowered)
-    data = bounds.data + bounds.layer_data * len(lowered)
+    data = bounds.data + bounds.layer_data * len(lowered) + _PADDING  # before the arena
     rows = (
         FitRow(FLASH, "weights", plan.weight_bytes, "exact"),
         FitRow(FLASH, "code", code, "upper bound"),

@@ -25,7 +25,7 @@ from core_samples import (
 from edgebit.board import Board
 from edgebit.core import Core
 from edgebit.ops.base import Sample
-from edgebit.plan.account import kind_of, table_bytes
+from edgebit.plan.account import arguments, kind_of, table_bytes
 from edgebit.plan.kernels import candidates
 from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.build import build_export
@@ -101,6 +101,9 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         t.stack.bytes - t.graph.depth_of("eb_lut_s8__ref") - t.stack.frames["measure_run"] for t in tiny
     )
     layer = {what: max(0, -int(-max(found) // 1)) for what, found in steps.items()}
+    few, many = (arguments(pair[0].plan.layers[0].lowered) for pair in pairs)
+    layer["argument"] = max(0, -int(-(steps["code"][1] - steps["code"][0]) / (many - few) // 1))
+    layer["code"] = max(0, -int(-(steps["code"][0] - layer["argument"] * few) // 1))
     base = pairs[0][0]
     tables = Tables(base)
     linear = list(linear_samples(np.random.default_rng(SEED), core))[::2]
@@ -178,7 +181,8 @@ class Tables:
             name = plain(f.name)
             if name in drivers:
                 entry = kind_of(name)
-                self.single[entry] = max(self.single.get(entry, 0), -(-(f.end - f.start) // 4) * 4)
+                for key in (name, entry):
+                    self.single[key] = max(self.single.get(key, 0), -(-(f.end - f.start) // 4) * 4)
                 self.stacks[entry] = max(self.stacks.get(entry, 0), built.graph.deepest(f))
 
     def add(self, built: Built) -> None:
