@@ -6,6 +6,7 @@ starts with an underscore are shared parts. `main` turns every error into one se
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -15,24 +16,29 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-
-import typer
+from typing import TYPE_CHECKING
 
 from edgebit import __version__
-from edgebit.cli._output import fail
 from edgebit.errors import EdgebitError
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 _ORDER = ("demo", "inspect", "export", "build", "flash", "verify", "bench", "boards", "doctor")
 
 
 def _version(value: bool) -> None:
     if value:
+        import typer
+
         print(f"edgebit {__version__}")
         raise typer.Exit
 
 
-def build_app() -> typer.Typer:
+def build_app() -> Typer:
     """The typer application with every verb of this folder."""
+    import typer
+
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
@@ -69,25 +75,39 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             code = build_app()(args, standalone_mode=False, prog_name="edgebit")
-            sys.stdout.flush()
-            return int(code) if isinstance(code, int) else 0
+            status = int(code) if isinstance(code, int) else 0
         except BrokenPipeError:
             raise
         except BaseException as e:
             status = _failed(e, as_json=as_json)
-            sys.stdout.flush()
-            return status
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        _mute()
         return 0
+    except OSError:  # nothing can be said where it was asked for
+        _mute()
+        return 11
+
+
+def _mute() -> None:
+    """Send what is still to be printed nowhere, so that ending does not fail over it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(e: BaseException, *, as_json: bool) -> int:
     """Say what went wrong in a sentence; returns the exit code."""
+    import typer
+
+    from edgebit.cli._output import fail
+
     if isinstance(e, EdgebitError):
         if e.exit_code == 1 or os.environ.get("EDGEBIT_TRACEBACK"):
             _trace(e)
         return fail(str(e), e.exit_code, as_json=as_json, details=e.details)
+    if isinstance(e, SystemExit) and isinstance(e.__context__, BrokenPipeError):
+        raise e.__context__  # rich and typer make an exit of it
     if isinstance(e, (typer.Exit, SystemExit)):
         code = e.exit_code if isinstance(e, typer.Exit) else e.code
         return code if isinstance(code, int) else 0 if code is None else 1
@@ -122,11 +142,21 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def main() -> None:
-    """Entry point of the `edgebit` program. Being told to end clears up like Ctrl-C does."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that cannot show a letter gets its code
-            stream.reconfigure(errors="backslashreplace")
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
-    sys.exit(run())
+    """Entry point of the `edgebit` program. Being told to end clears up like Ctrl-C does.
+
+    The verbs, and the packages they need, are imported in here, so that an interruption then is no traceback.
+    """
+    try:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:  # closed by whoever started us
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as we run
+            elif isinstance(stream, io.TextIOWrapper):  # a letter that cannot be shown becomes its code
+                stream.reconfigure(errors="backslashreplace")
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), _interrupt)
+        status = run()
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)

@@ -42,8 +42,8 @@ class Output:
 
     def say(self, text: str, *, head: str = "", good: bool = False) -> None:
         """A line for a person: `head` in bold (in green too, if `good`), then the text as it is."""
-        line = Text(head, style="bold green" if good else "bold")
-        self.console.print(line.append(text, style="not bold default" if head else None))
+        line = Text().append(head, style="bold green" if good else "bold")
+        self.console.print(line.append(text))
 
     def table(
         self, title: str, columns: list[str], rows: list[list[str]], right: Collection[int] = ()
