@@ -26,7 +26,8 @@ typedef struct {
 
 typedef eb_avg_pool2d_sums eb_avg_pool2d_add(const eb_avg_pool2d_window *w, int32_t c);
 
-EB_INLINE int32_t eb_avg_pool2d_s8_byte(const eb_avg_pool2d_window *w, int32_t c) {
+// Not inline: its caller's loops need the registers.
+static __attribute__((noinline)) int32_t eb_avg_pool2d_s8_byte(const eb_avg_pool2d_window *w, int32_t c) {
     const int8_t *row = w->first + c;
     int32_t sum = 0;
     for (int32_t r = w->rows; r > 0; r--, row += w->row_step) {
