@@ -33,6 +33,20 @@ class Uart:
 
 
 @dataclass(frozen=True)
+class FlashWait:
+    """What reading constants from flash costs where it lies behind a cache: an estimate, kept apart from cycles
+    that are counted. bytes_per_cycle: how fast the cache fills. cache_bytes: constants of a layer that are
+    larger are read again for every pass over them."""
+
+    bytes_per_cycle: float
+    cache_bytes: int
+
+    def cycles(self, nbytes: int, passes: float) -> float:
+        """Cycles a core waits for nbytes of constants that are gone through `passes` times."""
+        return nbytes * (passes if nbytes > self.cache_bytes else 1.0) / self.bytes_per_cycle
+
+
+@dataclass(frozen=True)
 class Board:
     """One board. Facts come from the data sheets named in its board.toml."""
 
@@ -50,6 +64,7 @@ class Board:
     hardware_tested: bool
     current: dict[str, Any]
     path: Path
+    flash_wait: FlashWait | None = None
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -78,6 +93,7 @@ def load_board(name: str) -> Board:
     path = data_dir("boards") / name / "board.toml"
     d = tomllib.loads(path.read_text())
     u = d.get("uart")
+    wait = d.get("flash_wait")
     return Board(
         name=name,
         title=d["title"],
@@ -92,6 +108,7 @@ def load_board(name: str) -> Board:
         sources=tuple(d.get("sources", ())),
         hardware_tested=bool(d.get("hardware_tested", False)),
         current=d.get("current", {}),
+        flash_wait=None if wait is None else FlashWait(wait["bytes_per_cycle"], wait["cache_bytes"]),
         path=path.parent,
     )
 

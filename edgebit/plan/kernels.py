@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from edgebit.board import Board
 from edgebit.core import Core, list_cores, load_core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Graph, Int8Weights, Node, Requant, TernaryWeights
@@ -52,13 +53,20 @@ class Candidate:
     """A kernel a layer could use, with its price.
 
     cost is in the core's metric for one run; nbytes is the flash its constants take. modelled is False when
-    the core's table has no entry for the kernel, so that cost is only a default.
+    the core's table has no entry for the kernel, so that cost is only a default. wait is an estimate of the
+    cycles spent waiting for the board's flash, which counts for the choice and nowhere else.
     """
 
     choice: KernelChoice | None
     lowered: Lowered
     cost: float
     modelled: bool
+    wait: float = 0.0
+
+    @property
+    def price(self) -> float:
+        """What the choice compares."""
+        return self.cost + self.wait
 
     @property
     def nbytes(self) -> int:
@@ -206,6 +214,14 @@ def candidates(node: Node, graph: Graph, core: Core, only: str | None = None) ->
     return sorted(found, key=lambda c: (c.cost, c.nbytes, c.stem))
 
 
+def waiting(found: Sequence[Candidate], node: Node, graph: Graph, board: Board) -> list[Candidate]:
+    """The candidates of a node with the wait for the board's flash."""
+    if board.flash_wait is None:
+        return list(found)
+    passes = op_of(node).work(node, graph).get("pixel", 1.0)
+    return [replace(c, wait=board.flash_wait.cycles(c.nbytes, passes)) for c in found]
+
+
 def rank(found: Sequence[Candidate], optimize: Optimize) -> list[Candidate]:
     """Candidates, the one to take first.
 
@@ -215,10 +231,10 @@ def rank(found: Sequence[Candidate], optimize: Optimize) -> list[Candidate]:
 
     def key(c: Candidate) -> tuple[float, float, str]:
         if optimize == "speed":
-            return (c.cost, c.nbytes, c.stem)
+            return (c.price, c.nbytes, c.stem)
         if optimize == "size":
-            return (c.nbytes, c.cost, c.stem)
-        return (c.cost * max(1, c.nbytes), c.cost, c.stem)
+            return (c.nbytes, c.price, c.stem)
+        return (c.price * max(1, c.nbytes), c.price, c.stem)
 
     return sorted(found, key=key)
 
@@ -235,7 +251,7 @@ def choose(
     taken = [r[0] for r in ranked]
     while flash_budget is not None and sum(c.nbytes for c in taken) > flash_budget:
         trades = [
-            ((c.cost - taken[i].cost) / (taken[i].nbytes - c.nbytes), i, c.stem, c)
+            ((c.price - taken[i].price) / (taken[i].nbytes - c.nbytes), i, c.stem, c)
             for i, found in enumerate(ranked)
             for c in found
             if c.nbytes < taken[i].nbytes

@@ -12,7 +12,7 @@ from edgebit.ir.graph import Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
 from edgebit.plan.account import code_bound, const_bound, load_bounds
 from edgebit.plan.arena import ArenaPlan, Block, Reuse, plan_arena
-from edgebit.plan.kernels import Candidate, Optimize, candidates, choose
+from edgebit.plan.kernels import Candidate, Optimize, candidates, choose, waiting
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class PlannedLayer:
     """One node with everything decided.
 
     cost is the predicted cost of one run in the core's metric; modelled is False when the core's table does
-    not price the kernel and cost is a default. weight_bytes is the flash its constants take.
+    not price the kernel and cost is a default. weight_bytes is the flash its constants take. wait is the estimate
+    of what the board's flash adds to cost, in cycles.
     """
 
     index: int
@@ -42,6 +43,7 @@ class PlannedLayer:
     modelled: bool
     macs: int
     weight_bytes: int
+    wait: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _layer(index: int, node: Node, graph: Graph, best: Candidate, second: Candid
         modelled=best.modelled,
         macs=op_of(node).macs(node, graph),
         weight_bytes=best.nbytes,
+        wait=best.wait,
     )
 
 
@@ -182,6 +185,8 @@ def make_plan(
     graph.check()
     forced = kernels or {}
     found = [candidates(node, graph, core, forced.get(node.name)) for node in graph.nodes]
+    if board is not None:
+        found = [waiting(c, node, graph, board) for c, node in zip(found, graph.nodes, strict=True)]
     picked = choose(found, optimize, flash_budget)
     if flash_budget is None and board is not None and board.flash_bytes:
         bounds = load_bounds(core)
