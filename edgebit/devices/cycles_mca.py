@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgebit.errors import ToolchainError
@@ -30,7 +30,9 @@ VERSION = 22
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*?)\s*(?:[@<].*)?$")
 _REGION = re.compile(r"^\[\d+\] Code Region - (\d+)\s*$.*?^Total Cycles:\s+(\d+)", re.MULTILINE | re.DOTALL)
-_JUMP = re.compile(r"(b|bl|blx|bx|cbz|cbnz|wls|wlstp|b(eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))(\.\w+)?$")
+_JUMP = re.compile(r"(b|bl|blx|bx|cbz|cbnz|b(eq|ne|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))(\.\w+)?$")
+_CONDITIONS = re.compile(r"(it|vpst|vpt)([te]{0,3})(\.\w+)?$")
+_UNKNOWN = re.compile(r"vmrs|vmsr|dls(tp)?|wls(tp)?|lctp|vctp")  # one cycle each; the analyser prices none
 
 Block = tuple[int, int]
 """Address and size in bytes."""
@@ -72,6 +74,25 @@ def run(name: str, *arguments: str, text: str | None = None) -> str:
     return done.stdout
 
 
+def _unconditional(listing: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str]]:
+    """(address, text) of instructions, those in IT and VPT blocks without their conditions: such a block may
+    lie on both sides of a block of the profile."""
+    left = drop = 0
+    for address, name, operands in listing:
+        head = _CONDITIONS.match(name)
+        if head is not None:
+            drop = 2 if head[1] == "it" else 1
+            left = 1 + len(head[2])
+            instead = {"it": "nop", "vpst": "vpnot"}.get(head[1])
+            yield address, instead or f"vcmp{head[3]} {operands}"
+            continue
+        if left:
+            left -= 1
+            base, dot, kind = name.partition(".")
+            name = f"{base[:-drop]}{dot}{kind}"
+        yield address, f"{name} {operands}"
+
+
 class McaModel:
     """Prices edges between blocks of one image."""
 
@@ -109,7 +130,7 @@ class McaModel:
                 "--mcpu=cortex-m55", str(self._elf),
             )  # fmt: skip
             found = (_LINE.match(line) for line in listing.splitlines())
-            self._text = {int(m[1], 16): f"{m[2]} {m[3]}" for m in found if m}
+            self._text = dict(_unconditional((int(m[1], 16), m[2], m[3]) for m in found if m))
         at, end = block[0], block[0] + block[1]
         return [self._text[a] for a in range(at, end, 2) if a in self._text]
 
@@ -122,8 +143,8 @@ class McaModel:
                 continue
             jump = _JUMP.match(name)
             if jump is None:
-                out.append(line)
-            elif jump[1] in ("cbz", "cbnz", "wls", "wlstp"):
+                out.append("nop" if _UNKNOWN.match(name) else line)
+            elif jump[1] in ("cbz", "cbnz"):
                 out.append(f"{name} {operands.rsplit(',', 1)[0]}, #4")
             else:
                 out.append(f"{jump[1] if jump[2] else 'b'} .")  # the model takes a call for 100 cycles
@@ -140,7 +161,7 @@ class McaModel:
             return
         said = run(
             "llvm-mca", "-mtriple=thumbv8.1m.main-none-eabi", "-mcpu=cortex-m55", "-iterations=1",
-            "-instruction-info=false", "-resource-pressure=false", "-skip-unsupported-instructions=lack-sched", "-",
+            "-instruction-info=false", "-resource-pressure=false", "-",
             text=".syntax unified\n.thumb\n" + "".join(regions),
         )  # fmt: skip
         found = {int(i): int(c) for i, c in _REGION.findall(said)}

@@ -134,11 +134,14 @@ class QemuCounter:
         return layer
 
     def _first_argument(self, block: Block) -> int | None:
-        """The number a block leaves in r0; None when it does not set it to one."""
+        """The number a block puts into r0; None when it leaves r0 alone."""
         number: int | None = None
         for insn in instructions(self.image, self._core, CodeRange(block[0], sum(block), "thumb")):
             first, _, rest = insn.op_str.partition(", ")
             if first == "r0":
-                plain = insn.mnemonic.removesuffix(".w") in ("mov", "movs", "movw") and rest.startswith("#")
-                number = int(rest[1:], 0) if plain else None
+                if insn.mnemonic.removesuffix(".w") not in ("mov", "movs", "movw") or not rest.startswith(
+                    "#"
+                ):
+                    raise EdgebitError(f"{self.image.path.name}: no layer is set at {insn.address:#x}")
+                number = int(rest[1:], 0)
         return number

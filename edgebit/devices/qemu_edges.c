@@ -23,7 +23,7 @@ void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, executed f,
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
@@ -91,11 +91,14 @@ static void run(unsigned int cpu, void *user) {
     }
 }
 
+// Sizes are those of Thumb; what QEMU says of the last instruction of a page may hold the next page's first.
 static void translate(uint64_t id, struct qemu_plugin_tb *tb) {
     uint64_t size = 0;
     (void)id;
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
-        size += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(tb, i));
+        uint16_t first;
+        memcpy(&first, qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), sizeof first);
+        size += first >> 11 >= 0x1D ? 4 : 2;
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, run, 0,
                                          (void *)(uintptr_t)block_of(qemu_plugin_tb_vaddr(tb), size));
