@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import check_trits
 from edgebit.layouts.pixels import PixelLayout, cut_columns
-from edgebit.layouts.thumb import Reader, generate
+from edgebit.layouts.thumb import ROWS, Reader, generate, row_tiles
 
 MAX_NONZEROS = 1 << 17
 """Some 350 KB of code; more would not fit what microcontrollers have."""
@@ -38,6 +39,25 @@ class Code6m(PixelLayout):
         trits: S8Array = parts.sum(axis=0).astype(np.int8)
         check_trits(trits)
         return trits
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """add: nonzeros; input: columns loaded for a tile of rows; negation: inputs negated for high registers;
+        segment: tiles of rows and blocks of columns; stored: sums stored."""
+        inputs = negations = at = 0
+        for size in row_tiles(len(weights)):
+            part = weights[at : at + size]
+            inputs += int(np.count_nonzero(part.any(axis=0)))
+            high = [i for i in range(size) if ROWS[i] >= 8]
+            negations += 0 if self.wide else int(np.count_nonzero((part[high] < 0).any(axis=0)))
+            at += size
+        blocks = self.blocks(weights)
+        return {
+            "add": int(np.count_nonzero(weights)),
+            "input": inputs,
+            "negation": negations,
+            "segment": blocks * len(row_tiles(len(weights))),
+            "stored": blocks * len(weights),
+        }
 
     def limits(self, weights: Array) -> str | None:
         nonzeros = int(np.count_nonzero(weights))

@@ -18,6 +18,7 @@ Groups of a row whose trits are all zero are left out.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -124,6 +125,14 @@ class Lut3(PixelLayout):
         if starts != self.starts(trits) or out[:, cols:].any():
             raise EdgebitError("lut3: blocks of sums in the wrong places, or trits past the last column")
         return trits
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """lookup: offsets listed; list: rows of all tiles; group: tables built."""
+        rows, cols = weights.shape
+        padded = np.zeros((rows, round_up(cols, GROUP)), np.int8)
+        padded[:, :cols] = weights
+        listed = int(np.count_nonzero(padded.reshape(rows, -1, GROUP).any(axis=2)))
+        return {"lookup": listed, "list": rows * len(self.tiles(cols)), "group": padded.shape[1] // GROUP}
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
         return TABLE_BYTES * max(self.tiles(cols))

@@ -15,6 +15,8 @@ A block of columns ends where the kernel's lanes could overflow in the next step
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -105,6 +107,15 @@ class Smlad2(Layout):
         if weights.shape[1] > MAX_COLS:
             return f"smlad2 takes at most {MAX_COLS} columns, not {weights.shape[1]}"
         return None
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """word: words of weights; block: blocks of columns of all row blocks; rows8: row blocks."""
+        rows, cols = weights.shape
+        nonzero = np.zeros((round_up(rows, 8), round_up(cols, STEP)), bool)
+        nonzero[:rows, :cols] = weights != 0
+        steps = nonzero.reshape(-1, 8, nonzero.shape[1] // STEP, STEP).sum(axis=3)
+        blocks = sum(len(cut(block)) for block in steps)
+        return {"word": nonzero.size / 16, "block": blocks, "rows8": len(steps)}
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
         pixels = 2 if stem.startswith("tdots_s8__") else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import layout_of
 from edgebit.layouts.pixels import MAX_NONZEROS, PixelLayout
@@ -22,6 +24,10 @@ class T2x(PixelLayout):
 
     def blocks(self, weights: Array) -> int:
         return -(-int(weights.shape[1]) // MAX_NONZEROS)
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """list: rows of all blocks."""
+        return {"list": weights.shape[0] * self.blocks(weights)}
 
     def bits_per_weight(self, rows: int, cols: int) -> float:
         return layout_of("t2").bits_per_weight(rows, cols)

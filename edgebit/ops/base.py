@@ -116,6 +116,11 @@ class Op(ABC):
         out = graph.tensors[node.outputs[0]]
         return {"call": 1.0, "element": float(out.elements)}
 
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        """Counts as `work` gives them, for a kernel that goes about the node in another way; None when it
+        does not."""
+        return None
+
     def samples(self, rng: np.random.Generator) -> Sample | None:
         """A random well-formed single-node graph, sizes small and awkward; None when not applicable."""
         return None

@@ -35,7 +35,7 @@ from edgebit.ops.linear import (
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import bad, c_ints, integer, integers, output
-from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tiled_families
+from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tile_work, tiled_families
 
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
 
@@ -168,6 +168,11 @@ class Conv2d(Op):
             "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,
         }
         return {n: float(v) for n, v in counts.items()}
+
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        """What edgebit/ops/tiles_c.py counts, for kernels that compute tiles of pixels."""
+        _, w, g = self._parts(node, graph)
+        return tile_work(node, w, g, choice) if choice.stem.split("__")[0] in FAMILIES else None
 
     def samples(self, rng: np.random.Generator) -> Sample:
         def pick(*values: int) -> int:

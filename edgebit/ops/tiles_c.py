@@ -26,12 +26,13 @@ from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.ops.base import CConst, KernelChoice, Lowered
-from edgebit.ops.linear import Weights, Window, is_dynamic
+from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
 FAMILIES = ("tpixels_s8", "tdots_s8")
 DOT_PIXELS = 2
+_HELPER = "conv2d__tiles"
 
 
 def tiled_families(w: Weights, activations: str, g: Window) -> tuple[str, ...]:
@@ -133,6 +134,54 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
     return _Tile(pixels, stride, blocks, sums, copy, acc_at, own_at, pad_at, scratch)
 
 
+def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
+    """What the cost table prices for these kernels.
+
+    mac: products, those of short tiles' missing pixels included. tile: tiles of pixels. tile_tap: kernel
+    positions packed. tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel,
+    element, step: epilogues, outputs and their float steps. For each tile what Layout.work counts.
+
+    For packed sums, each in rows and tiles: requant; requant_many: the same when there are several blocks;
+    requant_block: blocks after the first; requant_shift, requant_range: when there is a pre-shift, when the
+    range is not all of int8. Or decode: sums taken apart for a float epilogue.
+    """
+    layout = layout_of(choice.layout)
+    matrix = w.values.reshape(g.outs, -1)
+    packed = isinstance(layout, PixelLayout)
+    pixels = PIXELS if packed else DOT_PIXELS
+    tiles = g.n * -(-g.oh * g.ow // pixels)
+    counts: dict[str, float] = {
+        "call": 1,
+        "mac": tiles * pixels * matrix.size,
+        "tile": tiles,
+        "tile_tap": 0 if g.c % 4 else tiles * g.kh * g.kw,
+        "tile_col": tiles * g.cols,
+        "copy_row": tiles * pixels * g.kh if g.c % 4 else 0,
+        "copy_byte": tiles * pixels * g.cols if g.c % 4 else 0,
+        "pixel": g.pixels,
+        "element": g.pixels * g.outs,
+        "step": g.pixels * g.outs * epilogue_steps(node),
+    }
+    if isinstance(layout, PixelLayout):
+        counts |= _finish_work(node, g, tiles, layout.blocks(matrix))
+    counts |= {name: tiles * count for name, count in layout.work(matrix).items()}
+    return {name: float(count) for name, count in counts.items()}
+
+
+def _finish_work(node: Node, g: Window, tiles: int, blocks: int) -> dict[str, float]:
+    e = node.attrs["epilogue"]
+    if not isinstance(e, Requant):
+        return {"decode": g.pixels * g.outs * blocks}
+    rows = tiles * g.outs
+    return {
+        "requant": rows,
+        "requant_many": rows * (blocks > 1),
+        "requant_block": rows * (blocks - 1),
+        "requant_shift": rows * (e.pre_shift > 0),
+        "requant_range": rows * ((e.qmin, e.qmax) != (-128, 127)),
+    }
+
+
 @dataclass(frozen=True)
 class _Text:
     """The C functions of a layer, and the kernels they call. Weights that are code have a symbol."""
@@ -163,7 +212,7 @@ class _Text:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        return tuple(s for s in (self.stem, self.pack, self.requant) if s)
+        return tuple(s for s in (self.stem, self.pack, self.requant, _HELPER) if s)
 
     @property
     def edges(self) -> str:
@@ -177,10 +226,8 @@ class _Text:
 
     def prelude(self) -> str:
         family = self.stem.split("__")[0]
-        includes = [
-            "conv2d/conv2d_tiles.h",
-            *(f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in self.kernels),
-        ]
+        called = [k for k in self.kernels if k != _HELPER]
+        includes = [f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in called]
         if self.weights.symbol:
             product = self._code()
         else:
@@ -192,8 +239,8 @@ class _Text:
                 f"    eb_{self.stem}(w, x, acc, rows, cols, stride, scratch);\n"
                 "}\n"
             )
-        declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in self.kernels[1:]]
-        lines = [f'#include "{i}"' for i in includes]
+        declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in called[1:]]
+        lines = [f'#include "{i}"' for i in ("conv2d/conv2d_tiles.h", *includes)]
         return "\n".join(["\n".join(lines) + "\n", *declared, self._next(), product, self._layer()])
 
     def _next_name(self) -> str:
@@ -202,7 +249,7 @@ class _Text:
     def _next(self) -> str:
         """The function that packs a tile; layers share it."""
         return (
-            f"static int32_t {self._next_name()}(\n"
+            f"EB_NOINLINE static int32_t {self._next_name()}(\n"
             "        const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, void *scratch) {\n"
             f"    return eb_tile_next(\n            p, t, left, {self.tile.pixels}, {int(self.tile.copy > 0)}, "
             f"eb_{self.pack}, scratch);\n"

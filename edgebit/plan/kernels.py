@@ -140,13 +140,21 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
     if e is None:
         return (stem,)
     kind = "requant" if isinstance(e, Requant) else "dynamic" if len(node.inputs) > 2 else "affine"
+    if kind == "requant" and stem.startswith("tpixels_s8__"):
+        return (stem,)  # these have kernels of their own for it
     return (stem, f"epilogue_{kind}")
 
 
 def work_of(node: Node, graph: Graph, kernel: Kernel | None) -> dict[str, float]:
     """Op.work, with the products and rows that the kernel's layout adds as padding, and Layout.work of every
-    pixel."""
-    work = dict(op_of(node).work(node, graph))
+    pixel; or Op.kernel_work."""
+    op = op_of(node)
+    own = (
+        op.kernel_work(node, graph, KernelChoice(kernel.stem, kernel.layout)) if kernel is not None else None
+    )
+    if own is not None:
+        return own
+    work = dict(op.work(node, graph))
     matrix = weight_matrix(node, graph, kernel.family) if kernel is not None and kernel.layout else None
     if kernel is not None and matrix is not None:
         layout = layout_of(kernel.layout)
@@ -218,8 +226,14 @@ def waiting(found: Sequence[Candidate], node: Node, graph: Graph, board: Board) 
     """The candidates of a node with the wait for the board's flash."""
     if board.flash_wait is None:
         return list(found)
-    passes = op_of(node).work(node, graph).get("pixel", 1.0)
-    return [replace(c, wait=board.flash_wait.cycles(c.nbytes, passes)) for c in found]
+    op = op_of(node)
+    pixels = op.work(node, graph).get("pixel", 1.0)
+
+    def passes(c: Candidate) -> float:
+        own = op.kernel_work(node, graph, c.choice) if c.choice is not None else None
+        return pixels if own is None else own.get("tile", pixels)
+
+    return [replace(c, wait=board.flash_wait.cycles(c.nbytes, passes(c))) for c in found]
 
 
 def rank(found: Sequence[Candidate], optimize: Optimize) -> list[Candidate]:

@@ -35,55 +35,64 @@ typedef struct {
     eb_epilogue_params epilogue;
 } eb_conv2d_tiles_params;
 
-// Pixels of the current tile: the input position of each window's top left corner, and where the next tile
-// starts.
+// The top left corner of a pixel's window: its position in the input, which may lie outside, and the same as
+// an offset in bytes.
 typedef struct {
+    int32_t y, x, at;
+} eb_corner;
+
+// The current tile. min_... max_...: bounds of its corners. next: where the next tile starts, left: how many
+// pixels the row has from there.
+typedef struct {
+    eb_corner corner[EB_PIXELS];
     const int8_t *image;
-    int32_t iy[EB_PIXELS];
-    int32_t ix[EB_PIXELS];
-    int32_t next_y;
-    int32_t next_x;
-    int32_t ox;
+    const int8_t *pad;
+    int32_t h, w;
+    int32_t min_y, max_y;
+    int32_t min_x, max_x;
+    eb_corner next;
+    int32_t left;
 } eb_tile;
 
 typedef void eb_pack_tile(const int8_t *const *pixel, uint32_t *x, int32_t count, int32_t stride);
 
-// Take the next `count` pixels; the tile's other places repeat the last of them.
-EB_INLINE void eb_tile_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t count, int32_t pixels) {
-    for (int32_t i = 0; i < pixels; i++) {
-        if (i >= count) {
-            t->iy[i] = t->iy[count - 1];
-            t->ix[i] = t->ix[count - 1];
-            continue;
-        }
-        t->iy[i] = t->next_y;
-        t->ix[i] = t->next_x;
-        t->next_x += p->stride_w;
-        if (++t->ox == p->ow) {
-            t->ox = 0;
-            t->next_x = -p->pad_left;
-            t->next_y += p->stride_h;
-        }
-    }
+// Move on to the next `count` pixels; the tile's other places, `pixels` in all, repeat the last of them.
+void eb_conv2d__tiles_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t count, int32_t pixels);
+// Where each window's input at (y, x) from its corner is, `at` bytes on; the padding when outside the image.
+void eb_conv2d__tiles_point(const eb_tile *t, int32_t y, int32_t x, int32_t at, const int8_t **from,
+                            int32_t pixels);
+
+EB_INLINE void eb_tile_start(const eb_conv2d_tiles_params *p, eb_tile *t, const int8_t *image,
+                             const int8_t *pad) {
+    t->image = image;
+    t->pad = pad;
+    t->h = p->h;
+    t->w = p->w;
+    t->next.y = -p->pad_top;
+    t->next.x = -p->pad_left;
+    t->next.at = (t->next.y * p->w + t->next.x) * p->c;
+    t->left = p->ow;
 }
 
 // Pack the windows of the tile, one kernel position after the other. `pixels` is a literal.
 EB_INLINE void eb_tile_pack(const eb_conv2d_tiles_params *p, const eb_tile *t, int32_t pixels,
                             eb_pack_tile *pack, void *scratch) {
-    const int8_t *at[EB_PIXELS];
-    const int8_t *pad = (const int8_t *)scratch + p->pad_at;
+    const int8_t *from[EB_PIXELS];
     uint32_t *x = scratch;
     int32_t y = 0;
     for (int32_t ky = 0; ky < p->kh; ky++, y += p->dilation_h) {
+        int rows_inside = t->min_y + y >= 0 && t->max_y + y < p->h;
+        int32_t at = y * p->w * p->c;
         int32_t u = 0;
-        for (int32_t kx = 0; kx < p->kw; kx++, u += p->dilation_w) {
-            for (int32_t i = 0; i < pixels; i++) {
-                int32_t iy = t->iy[i] + y;
-                int32_t ix = t->ix[i] + u;
-                int inside = (uint32_t)iy < (uint32_t)p->h && (uint32_t)ix < (uint32_t)p->w;
-                at[i] = inside ? t->image + (iy * p->w + ix) * p->c : pad;
+        for (int32_t kx = 0; kx < p->kw; kx++, u += p->dilation_w, at += p->dilation_w * p->c) {
+            if (rows_inside && t->min_x + u >= 0 && t->max_x + u < p->w) {
+                for (int32_t i = 0; i < pixels; i++) {
+                    from[i] = t->image + (t->corner[i].at + at);
+                }
+            } else {
+                eb_conv2d__tiles_point(t, y, u, at, from, pixels);
             }
-            pack(at, x, p->c, p->stride);
+            pack(from, x, p->c, p->stride);
             x += p->c;
         }
     }
@@ -104,7 +113,7 @@ EB_INLINE void eb_tile_copy_and_pack(const eb_conv2d_tiles_params *p, const eb_t
                           .padding = p->padding};
     for (int32_t i = 0; i < pixels; i++, window += p->copy) {
         at[i] = window;
-        eb_conv2d_gather(&g, t->image, t->iy[i], t->ix[i], 0, p->c, 1, window);
+        eb_conv2d_gather(&g, t->image, t->corner[i].y, t->corner[i].x, 0, p->c, 1, window);
     }
     pack(at, scratch, p->cols, p->stride);
 }
@@ -113,7 +122,7 @@ EB_INLINE void eb_tile_copy_and_pack(const eb_conv2d_tiles_params *p, const eb_t
 EB_INLINE int32_t eb_tile_next(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, int32_t pixels,
                                int copy, eb_pack_tile *pack, void *scratch) {
     int32_t count = left < pixels ? left : pixels;
-    eb_tile_take(p, t, count, pixels);
+    eb_conv2d__tiles_take(p, t, count, pixels);
     if (copy) {
         eb_tile_copy_and_pack(p, t, pixels, pack, scratch);
     } else {
@@ -182,10 +191,7 @@ EB_INLINE void eb_conv2d_tiles(const eb_conv2d_tiles_params *p, const int8_t *x,
     for (int32_t n = 0; n < p->n; n++, x += p->h * p->w * p->c) {
         float d = e->kind == EB_EPILOGUE_DYNAMIC ? e->d[n] : 1.0f;
         int32_t count = 0;
-        t.image = x;
-        t.next_y = -p->pad_top;
-        t.next_x = -p->pad_left;
-        t.ox = 0;
+        eb_tile_start(p, &t, x, (const int8_t *)scratch + p->pad_at);
         for (int32_t left = p->oh * p->ow; left > 0; left -= count) {
             count = next(p, &t, left, scratch);
             product(w, scratch, (int8_t *)scratch + p->acc_at, p->outs, p->cols, p->stride,
