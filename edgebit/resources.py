@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.resources
+import itertools
 import os
 import shutil
 import tempfile
@@ -68,16 +69,21 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 _RUBBISH = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
-def foreign_files(folder: Path, ours: Collection[str]) -> list[str]:
-    """The files under a folder that are not among `ours` (relative, with /), sorted; empty when there is no folder.
+def foreign_files(folder: Path, ours: Collection[str]) -> Iterator[str]:
+    """The files under a folder that are not among `ours` (relative, with /), in the order they are met.
 
-    What file managers leave behind does not count. A link counts as a file of its own, whatever it points to.
+    What file managers leave behind does not count. A link counts as a file of its own, whatever it points to, and a
+    folder that cannot be read as one file.
     """
-    found = []
-    for root, folders, files in os.walk(folder):
-        names = files + [f for f in folders if os.path.islink(os.path.join(root, f))]
-        found += [(Path(root) / n).relative_to(folder).as_posix() for n in names if n not in _RUBBISH]
-    return sorted(set(found) - set(ours))
+    unread: list[str] = []
+    for root, folders, files in os.walk(folder, onerror=lambda e: unread.append(str(e.filename))):
+        links = [f for f in folders if os.path.islink(os.path.join(root, f))]
+        for name in [*unread, *sorted(files + links)]:
+            path = Path(os.path.relpath(os.path.join(root, name), folder)).as_posix()
+            if os.path.basename(name) not in _RUBBISH and path not in ours:
+                yield path
+        unread.clear()
+    yield from unread
 
 
 def check_replaceable(path: Path, ours: Collection[str]) -> None:
@@ -86,9 +92,9 @@ def check_replaceable(path: Path, ours: Collection[str]) -> None:
         return
     if not os.path.isdir(path):
         raise UsageError(f"{path} exists and is not a folder; it will not be replaced")
-    others = foreign_files(path, ours)
+    others = list(itertools.islice(foreign_files(path, frozenset(ours)), 4))
     if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        more = ", ..." if len(others) > 3 else ""
         raise UsageError(
             f"{path} holds files that EdgeBit did not write ({', '.join(others[:3])}{more}); it will not be "
             "replaced: move them away or choose another folder"

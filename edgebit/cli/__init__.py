@@ -76,6 +76,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         try:
             code = build_app()(args, standalone_mode=False, prog_name="edgebit")
             status = int(code) if isinstance(code, int) else 0
+            if status == 130:  # typer makes an exit of an interruption
+                raise KeyboardInterrupt
         except BrokenPipeError:
             raise
         except BaseException as e:

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
-    ("errors", "resources"),
+    ("errors",),
+    ("resources",),
     ("ir",),
     ("layouts",),
     ("ops",),
