@@ -41,7 +41,13 @@ def test_every_layout_packs_what_it_unpacks() -> None:
             if layout.limits(weights) is None:
                 raw = layout.pack(weights)
                 assert (layout.unpack(raw, *shape) == weights).all(), layout.name
-                assert 8 * len(raw) == pytest.approx(layout.bits_per_weight(*shape) * weights.size)
+                stated = layout.bits_per_weight(*shape) * weights.size
+                if layout.element == "trit" and len(layout.pack(np.ones_like(weights))) != len(
+                    layout.pack(np.zeros_like(weights))
+                ):
+                    assert 8 * len(raw) >= stated  # lists and code: what is stated is the least
+                else:
+                    assert 8 * len(raw) == pytest.approx(stated), layout.name
 
 
 def test_damage_is_noticed() -> None:
