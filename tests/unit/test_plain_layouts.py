@@ -28,6 +28,9 @@ def test_t2_round_trip(trits: np.ndarray) -> None:
     assert round(layout.bits_per_weight(*trits.shape) * trits.size) == 8 * len(raw)
 
 
+FIXED = ("t2", "s8", "f32", "lut4", "e2", "e16")
+
+
 def test_every_layout_packs_what_it_unpacks() -> None:
     rng = np.random.default_rng(0)
     for layout in registry().values():
@@ -42,11 +45,9 @@ def test_every_layout_packs_what_it_unpacks() -> None:
                 raw = layout.pack(weights)
                 assert (layout.unpack(raw, *shape) == weights).all(), layout.name
                 stated = layout.bits_per_weight(*shape) * weights.size
-                if layout.element == "trit" and len(layout.pack(np.ones_like(weights))) != len(
-                    layout.pack(np.zeros_like(weights))
-                ):
-                    assert 8 * len(raw) >= stated  # lists and code: what is stated is the least
-                else:
+                # lists and code depend on the weights: what they state is the least they take
+                assert 8 * len(raw) >= stated * (1 - 1e-9), layout.name
+                if layout.name in FIXED:
                     assert 8 * len(raw) == pytest.approx(stated), layout.name
 
 
