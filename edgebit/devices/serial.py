@@ -130,7 +130,11 @@ def open_port(port: str, baud: int) -> Transport:
     """Open a serial port or URL; `socket://host:port` becomes a plain TCP connection."""
     if port.startswith("socket://"):
         parts = urlsplit(port)
-        if parts.hostname is None or parts.port is None:
-            raise UsageError(f"{port!r} should read socket://HOST:PORT")
-        return SocketTransport(parts.hostname, parts.port)
+        try:
+            host, number = parts.hostname, parts.port
+        except ValueError:  # not a number, or above 65535
+            host = number = None
+        if host is None or number is None:
+            raise UsageError(f"{port!r} should read socket://HOST:PORT, with PORT from 0 to 65535")
+        return SocketTransport(host, number)
     return SerialTransport(port, baud)

@@ -332,8 +332,9 @@ def test_port_errors_say_the_fix() -> None:
     assert "close the serial monitor" in str(explain("/dev/ttyACM0", OSError(16, "Device or resource busy")))
     with pytest.raises(PortError, match="there is no port /dev/nosuchtty"):
         open_port("/dev/nosuchtty", 115200)
-    with pytest.raises(UsageError, match="socket://HOST:PORT"):
-        open_port("socket://nohost", 115200)
+    for wrong in ("socket://nohost", "socket://127.0.0.1:99999", "socket://127.0.0.1:abc"):
+        with pytest.raises(UsageError, match="socket://HOST:PORT"):
+            open_port(wrong, 115200)
     with pytest.raises(PortError, match="cannot connect"):
         open_port("socket://127.0.0.1:1", 115200)
 
