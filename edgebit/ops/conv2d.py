@@ -109,21 +109,7 @@ class Conv2d(Op):
         packed = pack(node, w, family, choice, blocks)
         gather, window_at, kernel_at, scratch = _scratch(g, x.dtype, packed)
         fields = c_ints(
-            n=g.n,
-            h=g.h,
-            w=g.w,
-            c=g.c,
-            kh=g.kh,
-            kw=g.kw,
-            oh=g.oh,
-            ow=g.ow,
-            outs=g.outs,
-            stride_h=g.strides[0],
-            stride_w=g.strides[1],
-            dilation_h=g.dilations[0],
-            dilation_w=g.dilations[1],
-            pad_top=g.pads[0],
-            pad_left=g.pads[1],
+            **g.c_fields(),
             groups=g.groups,
             group_bytes=packed.group_bytes,
             padding=_padding(node, graph),

@@ -275,6 +275,18 @@ class Window:
         """Elements of one group's window."""
         return self.kh * self.kw * self.c // self.groups
 
+    def c_fields(self) -> dict[str, int]:
+        """The geometry as the members that every convolution's parameter struct begins with."""
+        return {
+            **{k: getattr(self, k) for k in ("n", "h", "w", "c", "kh", "kw", "oh", "ow", "outs")},
+            "stride_h": self.strides[0],
+            "stride_w": self.strides[1],
+            "dilation_h": self.dilations[0],
+            "dilation_w": self.dilations[1],
+            "pad_top": self.pads[0],
+            "pad_left": self.pads[1],
+        }
+
 
 @lru_cache(maxsize=4096)
 def overlap_distance(g: Window, in_bytes: int, out_bytes: int) -> int:

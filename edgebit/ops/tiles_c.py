@@ -71,21 +71,7 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     weights = CConst("w", "uint8_t", raw, symbol)
     text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
     fields = c_ints(
-        n=g.n,
-        h=g.h,
-        w=g.w,
-        c=g.c,
-        kh=g.kh,
-        kw=g.kw,
-        oh=g.oh,
-        ow=g.ow,
-        outs=g.outs,
-        stride_h=g.strides[0],
-        stride_w=g.strides[1],
-        dilation_h=g.dilations[0],
-        dilation_w=g.dilations[1],
-        pad_top=g.pads[0],
-        pad_left=g.pads[1],
+        **g.c_fields(),
         padding=padding,
         cols=g.cols,
         stride=tile.stride,

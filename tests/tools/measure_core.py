@@ -43,6 +43,7 @@ def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tu
         for c, n in counts.items():
             a[r, at[c]] = n / value
     norm = np.linalg.norm(a, axis=0)
+    norm[norm == 0] = 1.0  # a count that no layer has keeps the coefficient 0
     a /= norm
     x = np.zeros(len(columns))
     residual = np.ones(len(rows))
