@@ -14,6 +14,7 @@ LAYERS = (
     ("ir",),
     ("layouts",),
     ("ops",),
+    ("decoder",),
     ("importers",),
     ("passes",),
     ("core", "board"),

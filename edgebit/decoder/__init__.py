@@ -1,0 +1,1 @@
+"""Language models: decoder-only transformers with ternary projections."""
