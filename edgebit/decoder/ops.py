@@ -1,0 +1,188 @@
+"""What a decoder computes, in NumPy: the law that runtime_c/decoder mirrors bit for bit.
+
+Binary32 + - * / sqrt only, each rounded, never fused. Sums run in lanes: element i goes to lane i mod 8 (16 for
+the head), each lane starts at +0 and adds in order, then lanes j and j + n / 2 are added until one is left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgebit.decoder.canonical import Projection, Rows, widen
+from edgebit.ir.graph import Array, F32Array, S8Array, S32Array
+from edgebit.ops import floatmath
+from edgebit.ops.linear import integer_sums
+
+_F = np.float32
+HEAD_LANES = 16
+POSITIONS = 128
+"""Attention looks at positions in blocks of this many, wherever the current one is."""
+EPS = _F(1e-5)
+"""The smallest largest magnitude that quantisation reckons with, as in BitNet b1.58."""
+
+
+def lane_tree(lanes: F32Array) -> F32Array:
+    """(lanes, ...) -> (...): the fixed tree."""
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = lanes[:half] + lanes[half:]
+    total: F32Array = lanes[0]
+    return total
+
+
+@np.errstate(all="ignore")
+def lane_dots(a: F32Array, b: F32Array, lanes: int = 8) -> F32Array:
+    """(P, K) and (N, K) -> (P, N) sums of products in lanes."""
+    steps = -(-a.shape[1] // lanes)
+    left, right = (
+        np.pad(m, ((0, 0), (0, steps * lanes - m.shape[1]))).reshape(len(m), steps, lanes).transpose(1, 2, 0)
+        for m in (a, b)
+    )
+    out = np.empty((len(a), len(b)), _F)
+    block = max(1, (1 << 20) // (lanes * len(b)))
+    for p in range(0, len(a), block):
+        part = np.ascontiguousarray(left[:, :, p : p + block])
+        total = np.zeros((lanes, part.shape[2], len(b)), _F)
+        for k in range(steps):
+            total += part[k][:, :, None] * right[k][:, None, :]
+        out[p : p + block] = lane_tree(total)
+    return out
+
+
+@np.errstate(all="ignore")
+def rms_norm(x: F32Array, weight: F32Array, eps: float) -> F32Array:
+    """x (..., n): (x * (1 / sqrt(sum(x * x) / n + eps))) * weight."""
+    n = x.shape[-1]
+    steps = -(-n // 8)
+    square = np.zeros((*x.shape[:-1], steps * 8), _F)
+    square[..., :n] = x * x
+    total = np.zeros((8, *x.shape[:-1]), _F)
+    parts = np.moveaxis(square.reshape(*x.shape[:-1], steps, 8), (-2, -1), (0, 1))
+    for k in range(steps):
+        total += parts[k]
+    scale = _F(1) / floatmath.sqrt(lane_tree(total) / _F(n) + _F(eps))
+    return np.asarray((x * scale[..., None]) * weight, _F)
+
+
+@np.errstate(all="ignore")
+def quantize(x: F32Array, block: int) -> tuple[S8Array, F32Array]:
+    """(T, n) -> int8 (T, n) and what a unit stands for, (T, blocks): per block (0: the whole row),
+    a = max(max |x|, 1e-5); s = (1 / a) * 127; q = clamp(rne(x * s), -128, 127); d = 1 / s."""
+    n = x.shape[1]
+    size = block or n
+    q = np.empty(x.shape, np.int8)
+    d = np.empty((len(x), -(-n // size)), _F)
+    for b in range(d.shape[1]):
+        part = x[:, b * size : (b + 1) * size]
+        a = np.maximum(np.abs(part).max(axis=1), EPS)
+        s = (_F(1) / a) * _F(127)
+        q[:, b * size : (b + 1) * size] = np.clip(floatmath.rne(part * s[:, None]), -128, 127)
+        d[:, b] = _F(1) / s
+    return q, d
+
+
+def accumulate(q: S8Array, p: Projection) -> list[S32Array]:
+    """Exact sums of each group of inputs, (T, rows) int32."""
+    cols = p.trits.shape[1]
+    return [integer_sums(q[:, g : g + p.group], p.trits[:, g : g + p.group]) for g in range(0, cols, p.group)]
+
+
+@np.errstate(all="ignore")
+def project(q: S8Array, d: F32Array, p: Projection) -> F32Array:
+    """(T, cols) int8 with units d -> (T, rows): the sum over groups g, in order and from the first, of
+    (float(acc_g) * scale[:, g]) * d_g, and then + bias. A lone d serves all groups."""
+    y: F32Array | None = None
+    for g, acc in enumerate(accumulate(q, p)):
+        part = (acc.astype(_F) * p.scale[:, g]) * d[:, min(g, d.shape[1] - 1)][:, None]
+        y = part if y is None else y + part
+    assert y is not None
+    return y if p.bias is None else y + p.bias
+
+
+def rotate(x: F32Array, table: F32Array) -> F32Array:
+    """x (T, heads, hd), table (T, 2, hd / 2): pairs (i, i + hd / 2) turned by their position's angles."""
+    half = x.shape[-1] // 2
+    cos, sin = table[:, None, 0], table[:, None, 1]
+    a, b = x[..., :half], x[..., half:]
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+
+
+def store_f16(x: F32Array) -> Array:
+    """Binary16, halves to even; what is too large becomes the largest."""
+    return np.clip(x, _F(-65504), _F(65504)).astype(np.float16)
+
+
+@np.errstate(all="ignore")
+def store_s8(x: F32Array) -> tuple[S8Array, F32Array]:
+    """(..., hd) -> int8 and what a unit stands for: a = max |x|; q = rne(x * (127 / a)), d = a / 127; zeros
+    when a is not above 2^-100."""
+    a = np.abs(x).max(axis=-1)
+    live = a > _F(2.0**-100)
+    s = np.where(live, _F(127) / np.where(live, a, _F(1)), _F(0))
+    q = np.clip(floatmath.rne(x * s[..., None]), -127, 127).astype(np.int8)
+    return q, np.where(live, a / _F(127), _F(0)).astype(_F)
+
+
+@np.errstate(all="ignore")
+def attention(
+    q: F32Array,
+    keys: F32Array,
+    values: F32Array,
+    units: tuple[F32Array, F32Array] | None,
+    first: int,
+) -> F32Array:
+    """q (T, G, hd) of positions first..first + T - 1 over one key-value head's keys and values (n, hd), n >=
+    first + T. units (n,) each: what int8 keys and values count. Returns (T, G, hd).
+
+    For each block of POSITIONS positions up to the query's own: scores s = dot(q, k) (* unit) * hd^-1/2 with
+    8 lanes; m = max s; p = exp(s - m); l = sum of p in 8 lanes; o = sum of (p (* unit)) * v in order of
+    positions, from +0. Then, with M = max m and w = exp(m - M) in order of blocks: (sum w o) * (1 / sum w l).
+    """
+    t, g, hd = q.shape
+    scale = _F(hd**-0.5)
+    flat = q.reshape(t * g, hd)
+    own = np.repeat(first + np.arange(t), g)
+    parts: list[tuple[F32Array, F32Array, F32Array]] = []
+    for start in range(0, first + t, POSITIONS):
+        end = min(start + POSITIONS, first + t)
+        s = lane_dots(flat, keys[start:end])
+        if units is not None:
+            s = s * units[0][start:end]
+        s = s * scale
+        seen = np.arange(start, end) <= own[:, None]
+        m = np.where(seen, s, -np.inf).max(axis=1).astype(_F)
+        p = np.where(seen, floatmath.exp(np.where(seen, s - m[:, None], _F(0))), _F(0))
+        lanes = np.zeros((8, t * g), _F)
+        for k in range(0, end - start, 8):
+            part = p[:, k : k + 8].T
+            lanes[: len(part)] += part
+        c = p if units is None else p * units[1][start:end]
+        o = np.zeros((t * g, hd), _F)
+        for k in range(end - start):
+            o += c[:, k : k + 1] * values[start + k]
+        parts.append((m, lane_tree(lanes), o))
+    top = np.max([m for m, _, _ in parts], axis=0)
+    total, out = np.zeros(t * g, _F), np.zeros((t * g, hd), _F)
+    for m, length, o in parts:
+        w = np.where(m == -np.inf, _F(0), floatmath.exp(np.where(m == -np.inf, _F(0), m - top)))
+        total += w * length
+        out += w[:, None] * o
+    return np.asarray(out * (_F(1) / total)[:, None], _F).reshape(t, g, hd)
+
+
+@np.errstate(all="ignore")
+def gated(gate: F32Array, up: F32Array, activation: str) -> F32Array:
+    """act(gate) * up: "silu", or "relu2", max(gate, 0) squared."""
+    if activation == "silu":
+        return floatmath.silu(gate) * up
+    r = np.where(gate > 0, gate, _F(0))
+    return (r * r) * up
+
+
+def head(x: F32Array, matrix: Rows) -> F32Array:
+    """(T, width) -> (T, vocab): sums of products with the stored values in 16 lanes, times the row's scale."""
+    out = np.empty((len(x), len(matrix.data)), _F)
+    for start in range(0, len(matrix.data), 8192):
+        part = widen(matrix.data[start : start + 8192], matrix.kind)
+        out[:, start : start + 8192] = lane_dots(x, part, HEAD_LANES)
+    return out if matrix.scale is None else out * matrix.scale
