@@ -7,17 +7,25 @@ An importer is a module of this package with
     load(path: Path, *, batch: int = 1) -> Graph
 
 and is found by discovery: private modules (leading underscore) and modules without these are not importers.
+
+An importer of language models has suffixes and sniff too, and instead of `load`
+
+    load_decoder(path: Path, options: DecoderOptions) -> Decoder
+
+`load_decoder` here finds it in the same way, for a file, a folder or the id of a model on the Hub.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
-from edgebit.errors import ModelError
+from edgebit.decoder.model import Activation, Decoder, DecoderSpec
+from edgebit.errors import ModelError, UsageError
 from edgebit.ir.graph import Graph
 
 
@@ -31,19 +39,64 @@ class Importer(Protocol):
     def load(self, path: Path, *, batch: int = 1) -> Graph: ...
 
 
+@dataclass(frozen=True)
+class DecoderOptions:
+    """What a caller may say about a language model, where its files do not or are wrong.
+
+    masters: how float training weights are quantised (never done unasked). activation, act_quant: replace what the
+    files say or leave out. weight_scale: how a packed checkpoint's scale is used. i2_s: the layout of I2_S tensors in a
+    GGUF: 128-value blocks (official), 64-value blocks (made on ARM), or four interleaved rows. name: what to call it.
+    """
+
+    masters: Literal["absmean", "sign"] | None = None
+    activation: Activation | None = None
+    act_quant: Literal["token", "none"] | None = None
+    weight_scale: Literal["multiply", "divide"] | None = None
+    i2_s: Literal["128", "64", "rows4"] = "128"
+    name: str | None = None
+
+    def applied(self, spec: DecoderSpec) -> DecoderSpec:
+        """`spec` with what the caller said about it; masters imply quantised activations."""
+        if self.masters is not None:
+            spec = replace(spec, act_quant="token")
+        if self.activation is not None:
+            spec = replace(spec, activation=self.activation)
+        return spec if self.act_quant is None else replace(spec, act_quant=self.act_quant)
+
+
+class DecoderImporter(Protocol):
+    """What an importer of language models offers."""
+
+    suffixes: tuple[str, ...]
+
+    def sniff(self, path: Path) -> bool: ...
+
+    def load_decoder(self, path: Path, options: DecoderOptions) -> Decoder: ...
+
+
 @cache
-def importers() -> dict[str, Importer]:
-    """All importers by module name, in alphabetical order."""
+def _modules(entry: str) -> dict[str, Any]:
+    """The importers of this package that have a function `entry`, by module name, in alphabetical order."""
     import edgebit.importers as package
 
-    found: dict[str, Importer] = {}
+    found: dict[str, Any] = {}
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
         if info.name.startswith("_"):
             continue
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        if all(hasattr(module, a) for a in ("suffixes", "sniff", "load")):
-            found[info.name] = cast(Importer, module)
+        if module.__name__ != __name__ and all(hasattr(module, a) for a in ("suffixes", "sniff", entry)):
+            found[info.name] = module
     return found
+
+
+def importers() -> dict[str, Importer]:
+    """All importers of graphs by module name, in alphabetical order."""
+    return cast(dict[str, Importer], _modules("load"))
+
+
+def decoder_importers() -> dict[str, DecoderImporter]:
+    """All importers of language models by module name, in alphabetical order."""
+    return cast(dict[str, DecoderImporter], _modules("load_decoder"))
 
 
 def find_importer(path: Path) -> Importer:
@@ -57,6 +110,10 @@ def find_importer(path: Path) -> Importer:
     for module in known.values():
         if module.sniff(path):
             return module
+    if find_decoder_importer(path) is not None:
+        raise ModelError(
+            f"{printable(path)}: a language model, which is read with load_decoder and not as a graph"
+        )
     endings = ", ".join(sorted({s for m in known.values() for s in m.suffixes}))
     raise ModelError(f"{printable(path)}: not a model file EdgeBit can read (it reads {endings})")
 
@@ -65,6 +122,37 @@ def load_model(path: str | Path, **opts: Any) -> Graph:
     """Import a model file with the importer that fits it. `opts` go to the importer's `load` (e.g. batch=1)."""
     p = Path(path)
     return find_importer(p).load(p, **opts)
+
+
+def find_decoder_importer(path: Path) -> DecoderImporter | None:
+    """The importer for the language model at `path`, by its ending, else by its content; None when it is none."""
+    known = decoder_importers()
+    if path.is_file():
+        for module in known.values():
+            if path.suffix.lower() in module.suffixes:
+                return module
+    return next((m for m in known.values() if m.sniff(path)), None)
+
+
+def load_decoder(path: str | Path, **options: Any) -> Decoder:
+    """Import a language model: a folder, a .gguf file, or the id of a model on the Hub ("org/name").
+
+    `options` are the fields of DecoderOptions. Only headers are read; weights are read when asked for.
+    """
+    known = {f.name for f in fields(DecoderOptions)}
+    for name in options:
+        if name not in known:
+            raise UsageError(f"load_decoder has no option {name}; it has {', '.join(sorted(known))}")
+    p = Path(path)
+    module = find_decoder_importer(p)
+    if module is not None:
+        return module.load_decoder(p, DecoderOptions(**options))
+    shown = printable(path)
+    if not p.exists():
+        raise ModelError(f"{shown}: there is no such file or folder")
+    if p.is_dir():
+        raise ModelError(f"{shown}: not a language model: the folder has no config.json")
+    raise ModelError(f"{shown}: not a language model EdgeBit can read")
 
 
 def printable(text: object, limit: int = 120) -> str:
