@@ -150,7 +150,8 @@ def model(export: Export) -> str:
     if plan.board is not None and plan.board.ram_bytes:
         out.append(f"_Static_assert({big}_ARENA_BYTES + {big}_STATE_BYTES <= {plan.board.ram_bytes},")
         out.append(f'               "{plan.board.name} has {plan.board.ram_bytes} bytes of RAM");')
-    out += ["", *preludes, *_params(export), _life(export), _accessors(export), _run(export)]
+    out += ["", *preludes, *_params(export), _places(export), _life(export), _accessors(export)]
+    out.append(_run(export))
     return "\n".join(out)
 
 
@@ -247,39 +248,41 @@ def _accessors(export: Export) -> str:
     return "\n".join(out)
 
 
+def _places(export: Export) -> str:
+    """The enum of arena offsets, one for each tensor."""
+    g = export.graph
+    wheres = [f"    {_place(export, n)} = {export.plan.offsets[n]}," for n in export.tensors]
+    column = min(max(map(len, wheres)), 72)
+    lines = [f"{w:{column}} // {shape(g.tensors[n])}" for w, n in zip(wheres, export.tensors, strict=True)]
+    return "\n".join(["// Where each tensor starts in the arena, in bytes.", "enum {", *lines, "};", ""])
+
+
+def _place(export: Export, tensor: str) -> str:
+    return f"T{export.tensors.index(tensor)}_{identifier(tensor, 20).upper()}"
+
+
+def _pointer(export: Export, tensor: str) -> str:
+    """The C expression for a tensor's address inside <name>_run."""
+    return f"EB_AT({CTYPES[export.graph.tensors[tensor].dtype]}, arena, {_place(export, tensor)})"
+
+
 def _run(export: Export) -> str:
     p, g = export.name, export.graph
-    pointers = {n: f"t{i}_{identifier(n, 20)}" for i, n in enumerate(export.tensors)}
     out = [
         f"eb_status {p}_run({p}_ctx *ctx) {{",
         "    if (ctx == NULL) {\n        return EB_ERR_NULL;\n    }",
         "    if (ctx->tag != TAG) {\n        return EB_ERR_NOT_INITIALISED;\n    }",
         "    uint8_t *const arena = ctx->arena;",
     ]
-    used = {o for n in g.nodes for o in n.outputs}
-    used |= {
-        layer.node.inputs[k]
-        for layer in export.plan.layers
-        if not layer.lowered.alias
-        for k in layer.lowered.inputs
-    }
-    checked = [n for n in g.inputs if g.tensors[n].dtype is DType.F32]
-    wheres = {
-        n: f"    {CTYPES[g.tensors[n].dtype]} *const {pointers[n]} = (void *)(arena + {export.plan.offsets[n]});"
-        for n in export.tensors
-        if n in used or n in checked
-    }
-    column = min(max(map(len, wheres.values())), 72)
-    out += [f"{where:{column}} // {shape(g.tensors[n])}" for n, where in wheres.items()]
-    for name in checked:
-        out.append(f"    if (!eb_all_finite({pointers[name]}, {g.tensors[name].elements})) {{")
+    for name in (n for n in g.inputs if g.tensors[n].dtype is DType.F32):
+        out.append(f"    if (!eb_all_finite({_pointer(export, name)}, {g.tensors[name].elements})) {{")
         out.append("        return EB_ERR_NOT_FINITE;\n    }")
     for layer in export.plan.layers:
-        out += ["", *_layer(export, layer, pointers)]
+        out += ["", *_layer(export, layer)]
     return "\n".join([*out, "", "    return EB_OK;", "}", ""])
 
 
-def _layer(export: Export, layer: PlannedLayer, pointers: dict[str, str]) -> list[str]:
+def _layer(export: Export, layer: PlannedLayer) -> list[str]:
     node, low, g = layer.node, layer.lowered, export.graph
     made = ", ".join(shape(g.tensors[o]) for o in node.outputs)
     taken = ", ".join(shape(g.tensors[i]) for i in node.inputs if i in g.tensors)
@@ -295,14 +298,17 @@ def _layer(export: Export, layer: PlannedLayer, pointers: dict[str, str]) -> lis
         out.append("    //    the same bytes under another shape")
     else:
         args = [f"&l{layer.index}_params"] if low.params is not None else []
-        args += [pointers[node.inputs[k]] for k in low.inputs]
+        args += [_pointer(export, node.inputs[k]) for k in low.inputs]
         args += [f"{export.name}_l{layer.index}_{c.suffix}" for c in low.consts if not c.symbol]
-        args += [pointers[o] for o in node.outputs]
+        args += [_pointer(export, o) for o in node.outputs]
         if low.scratch_bytes > 0:
-            args.append(f"arena + {export.plan.scratch_offset[layer.index]}")
+            args.append(f"EB_AT(void, arena, {export.plan.scratch_offset[layer.index]})")
         head = f"    {low.function}("
         out.append(wrap(head, args, ");", " " * (len(head) if len(head) <= 40 else 8)))
-    out += [f"    EB_LAYER_END({layer.index}, {pointers[o]}, {g.tensors[o].nbytes});" for o in node.outputs]
+    out += [
+        f"    EB_LAYER_END({layer.index}, {_pointer(export, o)}, {g.tensors[o].nbytes});"
+        for o in node.outputs
+    ]
     return out
 
 

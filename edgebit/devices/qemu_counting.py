@@ -136,12 +136,14 @@ class QemuCounter:
     def _first_argument(self, block: Block) -> int | None:
         """The number a block puts into r0; None when it leaves r0 alone."""
         number: int | None = None
+        unknown: int | None = None  # where r0 got something else last
         for insn in instructions(self.image, self._core, CodeRange(block[0], sum(block), "thumb")):
             first, _, rest = insn.op_str.partition(", ")
             if first == "r0":
-                if insn.mnemonic.removesuffix(".w") not in ("mov", "movs", "movw") or not rest.startswith(
+                constant = insn.mnemonic.removesuffix(".w") in ("mov", "movs", "movw") and rest.startswith(
                     "#"
-                ):
-                    raise EdgebitError(f"{self.image.path.name}: no layer is set at {insn.address:#x}")
-                number = int(rest[1:], 0)
+                )
+                number, unknown = (int(rest[1:], 0), None) if constant else (None, insn.address)
+        if unknown is not None:
+            raise EdgebitError(f"{self.image.path.name}: no layer is set at {unknown:#x}")
         return number

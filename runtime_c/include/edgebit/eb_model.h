@@ -15,13 +15,22 @@ typedef struct {
     uint32_t layer;
 } eb_segment;
 
+// The address `offset` bytes into the arena. Compilers must not know that two such addresses are related:
+// else they compute some early and keep them on the stack, and how deep it is would depend on the whole
+// network.
+#define EB_AT(type, arena, offset) ((type *)eb_at((arena), (offset)))
+static inline __attribute__((always_inline)) void *eb_at(uint8_t *arena, uint32_t offset) {
+    __asm__ volatile("" : "+r"(arena));
+    return arena + offset;
+}
+
 // Stands after every layer of <model>_run, once for each tensor it made. Nothing, unless the program is built
 // with EB_TRACE and defines eb_trace (the bench application does).
 #ifdef EB_TRACE
 void eb_trace(uint32_t layer, const void *data, uint32_t bytes);
 #define EB_LAYER_END(layer, data, bytes) eb_trace((layer), (data), (bytes))
 #else
-#define EB_LAYER_END(layer, data, bytes) ((void)(data))
+#define EB_LAYER_END(layer, data, bytes) ((void)sizeof(data))
 #endif
 
 // 1 when none of n binary32 values is NaN or infinite. Looks at the bits: cores differ on comparing NaN.

@@ -29,8 +29,13 @@ void *memset(void *to, int value, size_t n);
 
 // A function that must vanish into its caller (drivers instantiate kernels through it).
 #define EB_INLINE static inline __attribute__((always_inline))
-// A function that stays one: drivers, so that the size and stack of a program follow from what it is made of.
-#define EB_NOINLINE   __attribute__((noinline))
+// A function that stays one and that no caller's constants are folded into: drivers, so that the size, stack
+// and cost of a program follow from what it is made of.
+#if defined(__clang__)
+#define EB_NOINLINE __attribute__((noinline, used))
+#else
+#define EB_NOINLINE __attribute__((noipa))
+#endif
 #define EB_ALIGNED(n) __attribute__((aligned(n)))
 
 // The last line of every kernel file: EB_KERNEL(family, isa_and_flavour, layout_or_none);
