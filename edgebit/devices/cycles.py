@@ -1,4 +1,4 @@
-"""What a basic block costs: instructions on any core, modelled cycles on the Cortex-M0+ and Cortex-M4.
+"""What a basic block costs: instructions on any core, modelled cycles on the Cortex-M0+, M3 and M4.
 
 The cycle tables are those of the technical reference manuals, for code and data in zero wait-state memory:
 
@@ -9,6 +9,8 @@ The cycle tables are those of the technical reference manuals, for code and data
   2 for a load (1 right after another load or store whose result it does not use), 1 for a store, 1 + N for N
   registers, 2 for a taken branch, 3 for BL, BX and BLX, 14 for VDIV and VSQRT, 3 for VMLA and its kin. SDIV
   and UDIV take 2 to 12 cycles depending on the operands; 7 is charged.
+* Cortex-M3 (DDI 0337I, table 3-1): as the Cortex-M4, but 2 for MLA and MLS, 3 to 5 for UMULL and SMULL (4 is
+  charged) and 4 to 7 for UMLAL and SMLAL (5 is charged).
 
 Flash wait states, caches, bus contention and stalls of the floating point pipeline are not modelled.
 """
@@ -50,6 +52,7 @@ class InsnCost(NamedTuple):
 _CONDITIONS = ["eq", "ne", "cs", "hs", "cc", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le"]
 _BRANCHES = {"b", "cbz", "cbnz", *(f"b{c}" for c in _CONDITIONS)}
 _REGISTER = re.compile(r"\b(?:[rsd]\d+|sb|sl|fp|ip|sp|lr|pc)\b")
+_M3_PRODUCTS = {"mla": 2, "mls": 2, "umull": 4, "smull": 4, "umlal": 5, "smlal": 5}
 _VMLA = ("vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnma", "vfnms")
 
 
@@ -114,8 +117,16 @@ def m4(mnemonic: str, operands: str, memory: frozenset[str] | None) -> InsnCost:
     return InsnCost(3 if operands.startswith("pc") else 1, 0, None)
 
 
+def m3(mnemonic: str, operands: str, memory: frozenset[str] | None) -> InsnCost:
+    """Cost of one instruction of the Cortex-M3; `memory` is what the instruction before loaded."""
+    if mnemonic in _M3_PRODUCTS:
+        return InsnCost(_M3_PRODUCTS[mnemonic], 0, None)
+    return m4(mnemonic, operands, memory)
+
+
 _MODELS: dict[str, Callable[[str, str, frozenset[str] | None], InsnCost]] = {
     "cortex-m0plus": m0plus,
+    "cortex-m3": m3,
     "cortex-m4f": m4,
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgebit.board import load_board
 from edgebit.core import load_core
-from edgebit.devices.cycles import CostModel, count_thumb, m0plus, m4
+from edgebit.devices.cycles import CostModel, count_thumb, m0plus, m3, m4
 from edgebit.devices.unicorn_m import CortexM
 from edgebit.errors import EdgebitError
 from edgebit.toolchain.elf import Image
@@ -144,6 +144,24 @@ def test_m0plus_table(text: str, cycles: int, taken: int) -> None:
 def test_m4_table(text: str, before: str | None, cycles: int) -> None:
     mnemonic, _, operands = text.partition(" ")
     assert m4(mnemonic, operands, None if before is None else frozenset([before])).cycles == cycles
+
+
+@pytest.mark.parametrize(
+    ("text", "cycles"),
+    [
+        ("mul r0, r1, r2", 1),
+        ("mla r0, r1, r2, r0", 2),
+        ("mls r0, r1, r2, r0", 2),
+        ("umull r0, r1, r2, r3", 4),
+        ("smlal r0, r1, r2, r3", 5),
+        ("ssat r0, #8, r1", 1),
+        ("ldr r0, [r1]", 2),
+        ("bx lr", 3),
+    ],
+)
+def test_m3_differs_from_m4_in_its_multiplier(text: str, cycles: int) -> None:
+    mnemonic, _, operands = text.partition(" ")
+    assert m3(mnemonic, operands, None).cycles == cycles
 
 
 def test_unknown_instructions_are_not_guessed() -> None:

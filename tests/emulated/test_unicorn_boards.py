@@ -29,7 +29,7 @@ from edgebit.errors import (
 )
 from edgebit.toolchain.uf2 import seal_boot2
 
-BOARDS = ["pico", "pico2", "nucleo-f446re", "mps2-an386", "rpi5"]
+BOARDS = ["pico", "pico2", "nucleo-f446re", "mps2-an385", "mps2-an386", "rpi5"]
 IN_BYTES = 1500
 KEY = bytes(range(1, 17))
 

@@ -17,7 +17,7 @@ from edgebit.errors import EdgebitError
 from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.smlad2 import HIGH_NONZEROS, LOW_NONZEROS, STEP
 
-CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-a76")
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-a76")
 FAST = {"lut4": 65536, "smlad2": 32768, "e2": 131072}
 GUARD = bytes(range(160, 224))
 

@@ -17,7 +17,7 @@ EMULATED = ("cortex-m0plus", "cortex-m4f", "cortex-a76")
 FAST = {"cortex-m0plus": "armv6m", "cortex-m4f": "armv7em", "cortex-a76": "neon_dotprod"}
 
 
-@pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-a72", "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-a72", "cortex-m3", "cortex-m7", "cortex-m33"])
 def test_every_variant_agrees_with_its_reference(core: str, tmp_path: Path) -> None:
     report = run_tester(core, tmp_path)
     expected = {k.symbol.removeprefix("eb_") for k in kernels_under_test(core)}

@@ -19,7 +19,11 @@ from edgebit.layouts.pixels import MAX_NONZEROS, PIXELS, PixelLayout, cut_column
 from edgebit.ops.requant import requantise
 from edgebit.plan.kernels import all_kernels
 
-CORES = {"cortex-m0plus": ("ref", "armv6m"), "cortex-m4f": ("ref", "armv7em")}
+CORES = {
+    "cortex-m0plus": ("ref", "armv6m"),
+    "cortex-m3": ("ref", "armv6m", "armv7m"),
+    "cortex-m4f": ("ref", "armv7em"),
+}
 FAMILIES = ("tpixels_s8", "tdots_s8", "pack_pixels", "pack_dots", "requant_pixels")
 PACKED = ("t2x", "lut3", "code6m", "code7m")
 GUARD = bytes(range(160, 224))
