@@ -9,7 +9,7 @@ All are one loop nest: y[o, r, c] = f(a[o, r, c], b[o, c]) with `outer` x `rows`
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,19 @@ class BinaryOp(Op):
         n = float(out.elements)
         if out.dtype is DType.F32:
             return {"call": 1.0, "element": n, "flop": 3 * n}
-        return {"call": 1.0, "element": n}
+        outer, rows, cols = self.spread(node, graph)
+        stretch, count = (outer * cols, 1) if rows == 1 else (cols, outer * rows)
+        aligned = -(-count // (4 // gcd(stretch, 4)))  # of the stretches, those that begin at whole words
+        words = aligned * (stretch // 4)
+        full = int8_bounds(node) == (-128, 127)
+        return {
+            "call": 1.0,
+            "element": n,
+            "stretch": float(count),
+            "word": float(words),
+            "single": n - 4 * words,
+            "clamp": 0.0 if full else 4.0 * words,
+        }
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         f32 = bool(rng.random() < 0.5)
