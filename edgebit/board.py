@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,7 +49,12 @@ class FlashWait:
 
 @dataclass(frozen=True)
 class Board:
-    """One board. Facts come from the data sheets named in its board.toml."""
+    """One board. Facts come from the data sheets named in its board.toml.
+
+    link says in a few words how a computer reaches the UART; usb_ids are those of the serial port this goes through,
+    none when it needs an adapter. bootloader_ids: as the board shows itself on USB when it waits for an image.
+    like: the board that it takes from what its own file does not state.
+    """
 
     name: str
     title: str
@@ -65,6 +71,9 @@ class Board:
     current: dict[str, Any]
     path: Path
     flash_wait: FlashWait | None = None
+    link: str = ""
+    bootloader_ids: tuple[tuple[int, int], ...] = ()
+    like: str | None = None
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -77,6 +86,15 @@ class Board:
     @property
     def ram_bytes(self) -> int:
         return self.total("ram")
+
+    def port_file(self, name: str) -> Path:
+        """A file of the board's port: in its own folder, else in that of the board it is like."""
+        own = self.path / name
+        return own if own.is_file() or self.like is None else load_board(self.like).port_file(name)
+
+    def port_sources(self) -> list[Path]:
+        """The board's own C and assembly files: start-up, and what its boot ROM wants before the image."""
+        return [self.port_file(str(self.port[k])) for k in ("start", "boot2", "header") if k in self.port]
 
 
 @cache
@@ -91,8 +109,9 @@ def load_board(name: str) -> Board:
     if name not in list_boards():
         raise UsageError(f"no board named {name!r}; there are: {', '.join(list_boards())}")
     path = data_dir("boards") / name / "board.toml"
-    d = tomllib.loads(path.read_text())
+    d = _facts(name)
     u = d.get("uart")
+    usb = d.get("usb", {})
     wait = d.get("flash_wait")
     return Board(
         name=name,
@@ -102,7 +121,7 @@ def load_board(name: str) -> Board:
         memories=tuple(Memory(m["name"], m["kind"], m["origin"], m["length"]) for m in d.get("memory", ())),
         uart=None if u is None else Uart(u["model"], u["base"], u["baud"]),
         flash_methods=d.get("flash", {}),
-        usb_ids=tuple((v[0], v[1]) for v in d.get("usb", {}).get("ids", ())),
+        usb_ids=_pairs(usb.get("ids", ())),
         emulators=d.get("emulator", {}),
         port=d.get("port", {}),
         sources=tuple(d.get("sources", ())),
@@ -110,7 +129,20 @@ def load_board(name: str) -> Board:
         current=d.get("current", {}),
         flash_wait=None if wait is None else FlashWait(wait["bytes_per_cycle"], wait["cache_bytes"]),
         path=path.parent,
+        link=d.get("link", ""),
+        bootloader_ids=_pairs(usb.get("bootloader", ())),
+        like=d.get("like"),
     )
+
+
+def _facts(name: str) -> dict[str, Any]:
+    """What board.toml states; what it does not is that of the board named by `like`. Tables are replaced whole."""
+    own = tomllib.loads((data_dir("boards") / name / "board.toml").read_text())
+    return {**_facts(own["like"]), **own} if "like" in own else own
+
+
+def _pairs(ids: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((v[0], v[1]) for v in ids)
 
 
 def resolve_target(name: str) -> tuple[Core, Board | None]:

@@ -28,14 +28,14 @@ class Firmware:
             raise EdgebitError(f"boards/{board.name}/board.toml states no uart or no port.start")
         sources = add_application(export)
         port = data_dir("runtime_c") / "port"
-        for name in ("cortex_m/start.c", "cortex_m/eb_board.h", f"uart/{board.uart.model}.c"):
+        headers = [f"cortex_m/{h}" for h in ("eb_board.h", *board.port.get("headers", ()))]
+        for name in ("cortex_m/start.c", *headers, f"uart/{board.uart.model}.c"):
             path = port / name
             export.add(f"port/{path.name}", path.read_bytes())
             sources += [f"port/{path.name}"] if path.suffix == ".c" else []
-        for key in ("start", "boot2"):
-            if key in board.port:
-                export.add(f"port/{board.port[key]}", (board.path / board.port[key]).read_bytes())
-                sources.append(f"port/{board.port[key]}")
+        for path in board.port_sources():
+            export.add(f"port/{path.name}", path.read_bytes())
+            sources.append(f"port/{path.name}")
         export.add("port/board_config.h", board_config(board))
         template = (port / "cortex_m" / "link.ld").read_text()
         export.add("port/link.ld", linker_script(board, template, MIN_STACK))
@@ -59,6 +59,7 @@ def board_config(board: Board) -> str:
         "EB_UART_BASE": f"0x{board.uart.base:08X}u",
         "EB_UART_CLOCK_HZ": f"{board.port['uart_clock_hz']}u",
         "EB_UART_BAUD": f"{board.uart.baud}u",
+        **{f"EB_{k}": f"{v}u" for k, v in board.port.get("constants", {}).items()},
     }
     return "\n".join(
         [
@@ -76,7 +77,8 @@ def linker_script(board: Board, template: str, stack: int) -> str:
     for m in board.memories:
         access = "rwx" if m.kind == "ram" else "rx"
         lines.append(f"  {m.name:5} ({access:3}) : ORIGIN = 0x{m.origin:08X}, LENGTH = 0x{m.length:X}")
-    boot = "  .boot2 :\n  {\n    KEEP(*(.boot2))\n  } > BOOT2\n" if "boot2" in board.port else ""
+    first = [m.name for m in board.memories if m.kind == "boot"]
+    boot = "".join(f"  .boot2 :\n  {{\n    KEEP(*(.boot2))\n  }} > {name}\n" for name in first)
     filled = {"@MEMORY@": "\n".join(lines), "@BOOT@\n": boot, "@STACK@": str(stack)}
     for mark, text in filled.items():
         if mark not in template:

@@ -59,47 +59,38 @@
 #define PULL_UP            1u
 #define AF7_USART2         7u
 
-static void wait_for(uint32_t address, uint32_t mask, uint32_t value) {
-    while ((EB_REG(address) & mask) != value) {
-    }
-}
-
-static void modify(uint32_t address, uint32_t clear, uint32_t set) {
-    EB_REG(address) = (EB_REG(address) & ~clear) | set;
-}
-
 void eb_board_init(void) {
-    modify(RCC_CR, 0, CR_HSION);
-    wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY);
+    eb_modify(RCC_CR, 0, CR_HSION);
+    eb_wait(RCC_CR, CR_HSIRDY, CR_HSIRDY);
 
-    modify(RCC_APB1ENR, 0, APB1ENR_PWREN);
+    eb_modify(RCC_APB1ENR, 0, APB1ENR_PWREN);
     (void)EB_REG(RCC_APB1ENR); // 6.2.11: a peripheral answers two cycles after its clock is enabled
-    modify(PWR_CR, 0, CR_VOS_SCALE1);
+    eb_modify(PWR_CR, 0, CR_VOS_SCALE1);
 
     EB_REG(RCC_PLLCFGR) = PLL_M | PLL_N | PLL_P_2 | PLL_SRC_HSI | PLL_Q | PLL_R;
-    modify(RCC_CR, 0, CR_PLLON);
-    wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
+    eb_modify(RCC_CR, 0, CR_PLLON);
+    eb_wait(RCC_CR, CR_PLLRDY, CR_PLLRDY);
 
     // 5.1.4: over-drive is needed above 168 MHz, and is switched on while still running from HSI.
-    modify(PWR_CR, 0, CR_ODEN);
-    wait_for(PWR_CSR, CSR_ODRDY, CSR_ODRDY);
-    modify(PWR_CR, 0, CR_ODSWEN);
-    wait_for(PWR_CSR, CSR_ODSWRDY, CSR_ODSWRDY);
+    eb_modify(PWR_CR, 0, CR_ODEN);
+    eb_wait(PWR_CSR, CSR_ODRDY, CSR_ODRDY);
+    eb_modify(PWR_CR, 0, CR_ODSWEN);
+    eb_wait(PWR_CSR, CSR_ODSWRDY, CSR_ODSWRDY);
 
     // 3.4.1: more wait states before a faster clock, and read back that they hold.
     EB_REG(FLASH_ACR) = ACR_LATENCY_5 | ACR_PREFETCH | ACR_INSTRUCTIONS | ACR_DATA;
-    wait_for(FLASH_ACR, ACR_LATENCY, ACR_LATENCY_5);
+    eb_wait(FLASH_ACR, ACR_LATENCY, ACR_LATENCY_5);
 
-    modify(RCC_CFGR, 0, CFGR_PPRE1_DIV4 | CFGR_PPRE2_DIV2);
-    modify(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
-    wait_for(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
+    eb_modify(RCC_CFGR, 0, CFGR_PPRE1_DIV4 | CFGR_PPRE2_DIV2);
+    eb_modify(RCC_CFGR, CFGR_SW, CFGR_SW_PLL);
+    eb_wait(RCC_CFGR, CFGR_SWS, CFGR_SWS_PLL);
 
-    modify(RCC_AHB1ENR, 0, AHB1ENR_GPIOAEN);
-    modify(RCC_APB1ENR, 0, APB1ENR_USART2EN);
+    eb_modify(RCC_AHB1ENR, 0, AHB1ENR_GPIOAEN);
+    eb_modify(RCC_APB1ENR, 0, APB1ENR_USART2EN);
     (void)EB_REG(RCC_APB1ENR);
-    modify(GPIOA_AFRL, PIN_FIELD4(2, 15) | PIN_FIELD4(3, 15),
-           PIN_FIELD4(2, AF7_USART2) | PIN_FIELD4(3, AF7_USART2));
-    modify(GPIOA_PUPDR, PIN_FIELD2(3, 3), PIN_FIELD2(3, PULL_UP));
-    modify(GPIOA_MODER, PIN_FIELD2(2, 3) | PIN_FIELD2(3, 3),
-           PIN_FIELD2(2, MODE_ALTERNATE) | PIN_FIELD2(3, MODE_ALTERNATE));
+    eb_modify(GPIOA_AFRL, PIN_FIELD4(2, 15) | PIN_FIELD4(3, 15),
+              PIN_FIELD4(2, AF7_USART2) | PIN_FIELD4(3, AF7_USART2));
+    eb_modify(GPIOA_PUPDR, PIN_FIELD2(3, 3), PIN_FIELD2(3, PULL_UP));
+    eb_modify(GPIOA_MODER, PIN_FIELD2(2, 3) | PIN_FIELD2(3, 3),
+              PIN_FIELD2(2, MODE_ALTERNATE) | PIN_FIELD2(3, MODE_ALTERNATE));
 }

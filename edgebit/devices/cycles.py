@@ -5,6 +5,8 @@ The cycle tables are those of the technical reference manuals, for code and data
 * Cortex-M0+ (DDI 0484C, table 3-1), with RP2040's single-cycle multiplier: 1 for data processing and MULS,
   2 for a load or store, 1 + N for N registers, 2 for a taken branch, 3 for BL, 2 for BX and BLX, 3 + N for a
   POP that loads pc, 3 for barriers and for MRS and MSR.
+* Cortex-M0 (DDI 0432C, table 3-1), with nRF51's single-cycle multiplier: as the M0+, but 3 for a taken branch, BX and BLX,
+  4 for BL, 4 + N for a POP that loads pc, 4 for barriers and for MRS and MSR.
 * Cortex-M4 (DDI 0439D, tables 3-1 and 7-1): 1 for data processing, multiplication and multiply-accumulate,
   2 for a load (1 right after another load or store whose result it does not use), 1 for a store, 1 + N for N
   registers, 2 for a taken branch, 3 for BL, BX and BLX, 14 for VDIV and VSQRT, 3 for VMLA and its kin. SDIV
@@ -88,6 +90,16 @@ def m0plus(mnemonic: str, operands: str, _memory: frozenset[str] | None) -> Insn
     return InsnCost(2 if operands.startswith("pc") else 1, 0, None)
 
 
+def m0(mnemonic: str, operands: str, memory: frozenset[str] | None) -> InsnCost:
+    """Cost of one instruction of the Cortex-M0: what changes the flow takes a cycle more than on the M0+, for its longer
+    pipeline."""
+    cost = m0plus(mnemonic, operands, memory)
+    if mnemonic in _BRANCHES:
+        return InsnCost(1, 2, None)
+    flow = mnemonic in ("bl", "bx", "blx", "mrs", "msr", "dsb", "dmb", "isb") or operands.startswith("pc")
+    return InsnCost(cost.cycles + (flow or (mnemonic == "pop" and "pc" in operands)), 0, None)
+
+
 def m4(mnemonic: str, operands: str, memory: frozenset[str] | None) -> InsnCost:
     """Cost of one instruction of the Cortex-M4; `memory` is what the instruction before loaded."""
     if mnemonic.startswith(("ldm", "stm", "vldm", "vstm")) or mnemonic in ("push", "pop", "vpush", "vpop"):
@@ -125,6 +137,7 @@ def m3(mnemonic: str, operands: str, memory: frozenset[str] | None) -> InsnCost:
 
 
 _MODELS: dict[str, Callable[[str, str, frozenset[str] | None], InsnCost]] = {
+    "cortex-m0": m0,
     "cortex-m0plus": m0plus,
     "cortex-m3": m3,
     "cortex-m4f": m4,

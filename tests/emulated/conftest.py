@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from edgebit.exporters.firmware import MIN_STACK, board_config, linker_script
 
 from edgebit.board import Board, load_board
 from edgebit.resources import data_dir
@@ -25,30 +26,14 @@ class Firmware(NamedTuple):
     image_id: str = "00" * 16
 
 
-def render_script(board: Board) -> str:
-    """The linker script of a Cortex-M board."""
-    memory = "\n".join(f"  {m.name} : ORIGIN = {m.origin:#x}, LENGTH = {m.length:#x}" for m in board.memories)
-    boot = ""
-    if any(m.kind == "boot" for m in board.memories):
-        boot = "  .boot2 : { KEEP(*(.boot2)) } > BOOT2"
-    template = (data_dir("runtime_c") / "port" / "cortex_m" / "link.ld").read_text()
-    return template.replace("@MEMORY@", memory).replace("@BOOT@", boot).replace("@STACK@", "1024")
-
-
 def port_sources(board: Board) -> tuple[list[Path], list[Path]]:
     """(sources, include folders) of a board's port."""
     port = data_dir("runtime_c") / "port"
     if not board.core.is_cortex_m:
         return [port / "linux" / "port.c", port / "freestanding" / "mem.c"], [port, port / "freestanding"]
-    sources = [
-        port / "cortex_m" / "start.c",
-        port / "freestanding" / "mem.c",
-        board.path / board.port["start"],
-    ]
+    sources = [port / "cortex_m" / "start.c", port / "freestanding" / "mem.c", *board.port_sources()]
     if board.uart is not None:
         sources.append(port / "uart" / f"{board.uart.model}.c")
-    if "boot2" in board.port:
-        sources.append(board.path / board.port["boot2"])
     return sources, [port, port / "cortex_m", port / "freestanding"]
 
 
@@ -57,12 +42,9 @@ def build(board: Board, sources: list[Path], includes: list[Path], folder: Path,
     more_sources, more_includes = port_sources(board)
     script = entry = ""
     if board.core.is_cortex_m:
-        assert board.uart is not None
-        (folder / "link.ld").write_text(render_script(board))
-        (folder / "board_config.h").write_text(
-            f"#define EB_CLOCK_HZ {board.clock_hz}u\n#define EB_UART_BASE {board.uart.base:#x}u\n"
-            f"#define EB_UART_CLOCK_HZ {board.port['uart_clock_hz']}u\n#define EB_UART_BAUD {board.uart.baud}u\n"
-        )
+        template = (data_dir("runtime_c") / "port" / "cortex_m" / "link.ld").read_text()
+        (folder / "link.ld").write_text(linker_script(board, template, MIN_STACK))
+        (folder / "board_config.h").write_text(board_config(board))
         script, entry = "link.ld", "Reset"
     else:
         entry = "_start"

@@ -41,7 +41,7 @@ def network(rng: np.random.Generator, stems: list[str]) -> tuple[Graph, dict[str
     return g, forced
 
 
-@pytest.mark.parametrize("board_name", ["rpi5", "rpi4", "rpi02w"])
+@pytest.mark.parametrize("board_name", ["rpi5", "rpi4", "rpi-zero-2w"])
 def test_predicted_instructions_agree_with_counted_ones(board_name: str, tmp_path: Path) -> None:
     board = load_board(board_name)
     families = ("tmatvec_s8", "tmatmat_s8")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parts of a Cortex-M port ask of each other. Addresses and rates are in the generated
-// board_config.h: EB_CLOCK_HZ, EB_UART_BASE, EB_UART_CLOCK_HZ, EB_UART_BAUD.
+// board_config.h: EB_CLOCK_HZ, EB_UART_BASE, EB_UART_CLOCK_HZ, EB_UART_BAUD, and the
+// board's own port.constants as EB_<NAME>.
 #ifndef EDGEBIT_EB_BOARD_H
 #define EDGEBIT_EB_BOARD_H
 
@@ -10,6 +11,17 @@
 
 // A 32-bit device register.
 #define EB_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+// Waits until the bits of a register that are in `mask` read as `value`.
+static inline void eb_wait(uint32_t address, uint32_t mask, uint32_t value) {
+    while ((EB_REG(address) & mask) != value) {
+    }
+}
+
+// Clears bits of a register, then sets some, in one write.
+static inline void eb_modify(uint32_t address, uint32_t clear, uint32_t set) {
+    EB_REG(address) = (EB_REG(address) & ~clear) | set;
+}
 
 // Clocks, resets and pins, from boards/<board>/start_*.c. Runs after .data and .bss are set up.
 void eb_board_init(void);
