@@ -8,10 +8,11 @@ from math import isfinite
 
 import numpy as np
 
-from edgebit.decoder.model import DecoderSpec, FloatTensor, TernaryMatrix
+from edgebit.decoder.model import FloatTensor, TernaryMatrix
 from edgebit.errors import ModelError
 from edgebit.importers._blob import check_finite, row_blocks, widen
 from edgebit.importers._hf_config import HfConfig
+from edgebit.importers._projections import norm_roles, norm_width, projection_shape
 from edgebit.importers._safetensors import FLOATS, Entry
 from edgebit.importers._ternary_values import find_scales, quantise_masters, signs, unpack_bands, whole_bytes
 from edgebit.importers.base import DecoderOptions, printable
@@ -30,30 +31,6 @@ EMBED, HEAD, FINAL = "model.embed_tokens.weight", "lm_head.weight", "model.norm.
 IGNORED = ("rotary_emb.inv_freq", "self_attn.masked_bias")
 MIN_SCALE, MAX_SCALE = 2.0**-24, 32.0
 """What the mean magnitude of a trained matrix can be; published ones are between 0.005 and 5."""
-
-
-def projection_shape(spec: DecoderSpec, role: str) -> tuple[int, int]:
-    """(out, in) of one of PROJECTIONS."""
-    q, kv = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
-    return {
-        "q": (q, spec.width),
-        "k": (kv, spec.width),
-        "v": (kv, spec.width),
-        "o": (spec.width, q),
-        "gate": (spec.ffn, spec.width),
-        "up": (spec.ffn, spec.width),
-        "down": (spec.width, spec.ffn),
-    }[role]
-
-
-def norm_width(spec: DecoderSpec, role: str) -> int:
-    """Elements of one of NORMS, or of "final_norm"."""
-    return {
-        "q_norm": spec.head_dim,
-        "k_norm": spec.head_dim,
-        "attn_sub_norm": spec.heads * spec.head_dim,
-        "ffn_sub_norm": spec.ffn,
-    }.get(role, spec.width)
 
 
 class HfWeights:
@@ -85,12 +62,6 @@ class HfWeights:
         }[role]
         return f"model.layers.{layer}.{local}.weight"
 
-    def norm_roles(self) -> list[str]:
-        """Norms of every layer of this model."""
-        roles = ["attn_norm", "ffn_norm"]
-        roles += ["q_norm", "k_norm"] if self.spec.qk_norm else []
-        return roles + (["attn_sub_norm", "ffn_sub_norm"] if self.spec.sub_norms else [])
-
     def _check_names(self) -> None:
         """Every tensor there must be, with its shape, and none that would be left out of the model."""
         spec, used = self.spec, {FINAL, EMBED, HEAD}
@@ -100,7 +71,7 @@ class HfWeights:
                 self._entry(name, [(spec.vocab, spec.width)])
         biased = {r: self.config.biases[r in ("gate", "up", "down")] for r in MODULES}
         for layer in range(spec.layers):
-            for role in self.norm_roles():
+            for role in norm_roles(spec):
                 name = self._norm_name(role, layer)
                 self._entry(name, [(norm_width(spec, role),)])
                 used.add(name)

@@ -112,6 +112,30 @@ def _bands(top: F32Array, low: F32Array, tol: float) -> tuple[F32Array, int, boo
     raise AssertionError("single columns were found to have one scale each")
 
 
+def shared_scales(trits: S8Array, scale: F32Array) -> tuple[F32Array, int]:
+    """Scale and group of trits (R, K) with scales (R, K / block), which hold what the blocks store.
+
+    Blocks that are all zero take any scale. One scale for all, for a row or for a band of columns is stated once;
+    blocks wider than a group of the runtime are split, narrower ones that agree are joined.
+    """
+    out, blocks = scale.shape
+    k = trits.shape[1]
+    used: Array = np.asarray(trits.reshape(out, blocks, -1).any(axis=2))
+    top, low = np.where(used, scale, 0).astype(np.float32), np.where(used, scale, np.inf).astype(np.float32)
+    for shape in ((1, 1), (out, 1), (1, blocks)):
+        found = _merge(top, low, shape, 0.0)
+        if found is not None:
+            return found[0], 0 if shape[1] == 1 else k // blocks
+    block = k // blocks
+    if block > GROUPS[0] and block % GROUPS[0] == 0:
+        return np.repeat(_filled(top, used), block // GROUPS[0], axis=1), GROUPS[0]
+    if block < GROUPS[0] and k % GROUPS[0] == 0:
+        found = _merge(top, low, (out, k // GROUPS[0]), 0.0)
+        if found is not None:
+            return found[0], GROUPS[0]
+    return _filled(top, used), block
+
+
 def signs(data: Array, dtype: str, where: str) -> S8Array:
     """The sign of every value, as trits."""
     out: S8Array = np.empty(data.shape, np.int8)

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, fields, replace
+import re
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args, get_type_hints
 
 from edgebit.decoder.model import Activation, Decoder, DecoderSpec
 from edgebit.errors import ModelError, UsageError
@@ -54,6 +55,21 @@ class DecoderOptions:
     weight_scale: Literal["multiply", "divide"] | None = None
     i2_s: Literal["128", "64", "rows4"] = "128"
     name: str | None = None
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> DecoderOptions:
+        """Options by name, each with a value it may have; UsageError otherwise."""
+        hints = get_type_hints(cls)
+        for name, value in options.items():
+            if name not in hints:
+                raise UsageError(f"load_decoder has no option {name}; it has {', '.join(sorted(hints))}")
+            allowed = [v for hint in get_args(hints[name]) for v in (get_args(hint) or (hint,))] or [
+                hints[name]
+            ]
+            if name != "name" and value is not None and value not in allowed:
+                known = ", ".join(str(v) for v in allowed if isinstance(v, str))
+                raise UsageError(f"{name} {printable(value)!r} is not known; it is one of {known}")
+        return cls(**options)
 
     def applied(self, spec: DecoderSpec) -> DecoderSpec:
         """`spec` with what the caller said about it; masters imply quantised activations."""
@@ -134,25 +150,41 @@ def find_decoder_importer(path: Path) -> DecoderImporter | None:
     return next((m for m in known.values() if m.sniff(path)), None)
 
 
-def load_decoder(path: str | Path, **options: Any) -> Decoder:
-    """Import a language model: a folder, a .gguf file, or the id of a model on the Hub ("org/name").
-
-    `options` are the fields of DecoderOptions. Only headers are read; weights are read when asked for.
-    """
-    known = {f.name for f in fields(DecoderOptions)}
-    for name in options:
-        if name not in known:
-            raise UsageError(f"load_decoder has no option {name}; it has {', '.join(sorted(known))}")
+def is_decoder(path: str | Path) -> bool:
+    """Is it a language model: a folder or file of one, or what could be the id of one on the Hub?"""
     p = Path(path)
+    return find_decoder_importer(p) is not None or (not p.exists() and _hub().hub_id(str(path)) is not None)
+
+
+def load_decoder(path: str | Path, *, revision: str | None = None, **options: Any) -> Decoder:
+    """Import a language model: a folder, a .gguf file, or an id on the Hub ("org/name", "org/name/file.gguf").
+
+    options are the fields of DecoderOptions; revision is of a model on the Hub. Only headers are read; weights are
+    read when asked for. Raises ModelError, or UsageError for an unknown option.
+    """
+    chosen = DecoderOptions.of(options)
+    p = Path(path)
+    if not p.exists():
+        if _hub().hub_id(str(path)) is None:
+            raise ModelError(f"{printable(path)}: there is no such file or folder")
+        p = _hub().download(str(path), revision)
+        if chosen.name is None:
+            stem = str(path).rsplit("/", 1)[-1].removesuffix(".gguf")
+            chosen = replace(chosen, name=re.sub(r"[^A-Za-z0-9_.\-]", "_", stem)[:64])
     module = find_decoder_importer(p)
     if module is not None:
-        return module.load_decoder(p, DecoderOptions(**options))
-    shown = printable(path)
-    if not p.exists():
-        raise ModelError(f"{shown}: there is no such file or folder")
+        return module.load_decoder(p, chosen)
     if p.is_dir():
-        raise ModelError(f"{shown}: not a language model: the folder has no config.json")
-    raise ModelError(f"{shown}: not a language model EdgeBit can read")
+        raise ModelError(f"{printable(path)}: not a language model: the folder has no config.json")
+    raise ModelError(
+        f"{printable(path)}: not a language model EdgeBit can read; it reads folders and .gguf files"
+    )
+
+
+def _hub() -> Any:
+    from edgebit.importers import _hub as module
+
+    return module
 
 
 def printable(text: object, limit: int = 120) -> str:
