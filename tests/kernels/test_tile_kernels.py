@@ -258,8 +258,11 @@ def test_requantisation(
         acc = np.stack([pack_words(p.T).T for p in parts]).astype("<u4").tobytes()
         for stem in kernels.stems["requant_pixels"]:
             kernels.machine.reset()
-            out = kernels.call(stem, params, entries.tobytes(), acc, bytes(PIXELS * rows), rows, blocks)[3]
-            np.testing.assert_array_equal(np.frombuffer(out, np.int8).reshape(PIXELS, rows), want, stem)
+            step, apart = ((2 * rows, rows), (rows, 4 * rows))[rows % 2]  # side by side, or half a row apart
+            arguments = (bytes(PIXELS * rows), rows, blocks, step, apart)
+            out = np.frombuffer(kernels.call(stem, params, entries.tobytes(), acc, *arguments)[3], np.int8)
+            got = out.reshape(4, 2, rows) if step > apart else out.reshape(2, 4, rows).transpose(1, 0, 2)
+            np.testing.assert_array_equal(got.reshape(PIXELS, rows), want, stem)
 
 
 @pytest.mark.parametrize("name", PACKED)

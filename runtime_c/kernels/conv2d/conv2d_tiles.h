@@ -133,14 +133,16 @@ EB_INLINE int32_t eb_tile_next(const eb_conv2d_tiles_params *p, eb_tile *t, int3
 
 // Finish `count` pixels of packed sums by integer requantisation, which always makes eight.
 typedef void eb_requant_tile(const eb_requant_params *params, const eb_requant_entry *entries,
-                             const uint32_t *acc, int8_t *y, int32_t rows, int32_t blocks);
+                             const uint32_t *acc, int8_t *y, int32_t rows, int32_t blocks, int32_t step,
+                             int32_t apart);
 
 EB_INLINE void eb_tile_requant(const eb_conv2d_tiles_params *p, const eb_epilogue *e, int32_t count,
                                eb_requant_tile *requant, int8_t *out, void *scratch) {
     const uint32_t *acc = (const void *)((int8_t *)scratch + p->acc_at);
     int8_t *own = (int8_t *)scratch + p->own_at;
     int whole = count == EB_PIXELS;
-    requant(&p->epilogue.requant, e->requant, acc, whole ? out : own, p->outs, p->blocks);
+    requant(&p->epilogue.requant, e->requant, acc, whole ? out : own, p->outs, p->blocks, 2 * p->outs,
+            p->outs);
     if (!whole) {
         memcpy(out, own, (size_t)(count * p->outs));
     }

@@ -7,10 +7,11 @@
 
 // One block of sums, no pre-shift.
 void eb_requant_pixels__armv6m_one(const eb_requant_params *params, const eb_requant_entry *entries,
-                                   const uint32_t *acc, int8_t *y, int32_t rows);
+                                   const uint32_t *acc, int8_t *y, int32_t rows, int32_t step, int32_t apart);
 // Any number of blocks, any pre-shift.
 void eb_requant_pixels__armv6m_any(const eb_requant_params *params, const eb_requant_entry *entries,
-                                   const uint32_t *acc, int8_t *y, int32_t rows, int32_t blocks);
+                                   const uint32_t *acc, int8_t *y, int32_t rows, int32_t blocks, int32_t step,
+                                   int32_t apart);
 
 // clang-format off
 // Two pixels; each jumps to labels 1n and 2n (in the direction `back`) when it is clamped, and back to 3n.
@@ -21,14 +22,14 @@ void eb_requant_pixels__armv6m_any(const eb_requant_params *params, const eb_req
     "3" #m ":\n strb r7, [r2]\n add r2, r8\n"                                                                \
     "muls r4, r6\n adds r4, r4, r5\n asrs r4, r3\n"                                                          \
     "cmp r4, r11\n blt 1" #n #back "\n cmp r4, r12\n bgt 2" #n #back "\n"                                    \
-    "3" #n ":\n strb r4, [r2]\n add r2, r8\n"
+    "3" #n ":\n strb r4, [r2]\n add r2, r10\n"
 // What two pixels jump to when they are clamped; `to` is where they went on.
 #define CLAMPED(m, n, to)                                                                                    \
     "1" #m ":\n mov r7, r11\n b 3" #m #to "\n 2" #m ":\n mov r7, r12\n b 3" #m #to "\n"                      \
     "1" #n ":\n mov r4, r11\n b 3" #n #to "\n 2" #n ":\n mov r4, r12\n b 3" #n #to "\n"
 
-// r0 acc, r1 entries, r2 y, r3 shift, r4 second pixel, r5 add, r6 mul, r7 first pixel, r8 rows (from pixel to
-// pixel in y), r9 from the last pixel to the next row, r11 qmin, r12 qmax, lr end of acc.
+// r0 acc, r1 entries, r2 y, r3 shift, r4 second pixel, r5 add, r6 mul, r7 first pixel, r8 apart, r9 from
+// behind the last pair of pixels to the next row, r10 step - apart, r11 qmin, r12 qmax, lr end of acc.
 __asm__(".syntax unified\n"
         ".pushsection .text.eb_requant_pixels__armv6m_one, \"ax\", %progbits\n"
         ".p2align 2\n"
@@ -39,10 +40,11 @@ __asm__(".syntax unified\n"
         ".thumb_func\n"
         "eb_requant_pixels__armv6m_one:\n"
         "push {r4-r7, lr}\n"
-        "mov r4, r8\n mov r5, r9\n mov r7, r11\n"
-        "push {r4, r5, r7}\n"
-        "ldr r4, [sp, #32]\n"
-        "mov r8, r4\n lsls r5, r4, #3\n negs r5, r5\n adds r5, #1\n mov r9, r5\n"
+        "mov r4, r8\n mov r5, r9\n mov r6, r10\n mov r7, r11\n"
+        "push {r4-r7}\n"
+        "ldr r4, [sp, #36]\n ldr r5, [sp, #40]\n ldr r6, [sp, #44]\n"
+        "mov r8, r6\n subs r6, r5, r6\n mov r10, r6\n"
+        "lsls r5, r5, #2\n negs r5, r5\n adds r5, #1\n mov r9, r5\n"
         "lsls r5, r4, #4\n adds r5, r5, r2\n mov lr, r5\n"
         "ldr r5, [r0, #8]\n mov r11, r5\n ldr r5, [r0, #12]\n mov r12, r5\n"
         "movs r0, r2\n movs r2, r3\n"
@@ -57,14 +59,15 @@ __asm__(".syntax unified\n"
         "b 5f\n"
         CLAMPED(4, 5, b) CLAMPED(6, 7, b)
         "5:\n"
-        "pop {r4, r5, r7}\n"
-        "mov r8, r4\n mov r9, r5\n mov r11, r7\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7\n"
         "pop {r4-r7, pc}\n"
         ".size eb_requant_pixels__armv6m_one, . - eb_requant_pixels__armv6m_one\n"
         ".popsection\n");
 // r0 acc, r1 and r3 free, then entries and shift, r2 y, r4 second pixel, r5 acc of a block, then add, r6 blocks
-// left, then mul, r7 first pixel, r8 rows, r9 bytes of a block, r10 half, r11 qmin, r12 qmax, lr pre-shift.
-// Stack: 0 blocks - 1, 4 entries, 8 end of the first block, 12 from the last pixel to the next row.
+// left, then mul, r7 first pixel, r8 apart, r9 bytes of a block, r10 half, r11 qmin, r12 qmax, lr pre-shift.
+// Stack: 0 blocks - 1, 4 entries, 8 end of the first block, 12 from behind the last pair of
+// pixels to the next row, 16 step - apart.
 __asm__(".syntax unified\n"
         ".pushsection .text.eb_requant_pixels__armv6m_any, \"ax\", %progbits\n"
         ".p2align 2\n"
@@ -77,10 +80,11 @@ __asm__(".syntax unified\n"
         "push {r4-r7, lr}\n"
         "mov r4, r8\n mov r5, r9\n mov r6, r10\n mov r7, r11\n"
         "push {r4-r7}\n"
-        "ldr r4, [sp, #36]\n ldr r6, [sp, #40]\n"
-        "sub sp, #16\n"
+        "ldr r4, [sp, #36]\n ldr r6, [sp, #40]\n ldr r5, [sp, #44]\n ldr r7, [sp, #48]\n"
+        "sub sp, #20\n"
         "subs r6, #1\n str r6, [sp]\n str r1, [sp, #4]\n"
-        "mov r8, r4\n lsls r5, r4, #3\n negs r5, r5\n adds r5, #1\n str r5, [sp, #12]\n"
+        "mov r8, r7\n subs r7, r5, r7\n str r7, [sp, #16]\n"
+        "lsls r5, r5, #2\n negs r5, r5\n adds r5, #1\n str r5, [sp, #12]\n"
         "lsls r5, r4, #4\n mov r9, r5\n adds r5, r5, r2\n str r5, [sp, #8]\n"
         "ldmia r0!, {r4-r7}\n"
         "mov r10, r4\n mov lr, r5\n mov r11, r6\n mov r12, r7\n"
@@ -108,14 +112,14 @@ __asm__(".syntax unified\n"
         "6:\n"
         "cmp r4, r12\n ble 7f\n mov r4, r12\n"
         "7:\n"
-        "strb r4, [r2]\n add r2, r8\n"
+        "strb r4, [r2]\n ldr r1, [sp, #16]\n adds r2, r2, r1\n"
         "adds r0, #4\n lsls r3, r0, #28\n"
         "bne 1b\n"
         "ldr r1, [sp, #4]\n adds r1, #8\n str r1, [sp, #4]\n"
         "ldr r1, [sp, #12]\n adds r2, r2, r1\n"
         "ldr r1, [sp, #8]\n cmp r0, r1\n"
         "bne 1b\n"
-        "add sp, #16\n"
+        "add sp, #20\n"
         "pop {r4-r7}\n"
         "mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7\n"
         "pop {r4-r7, pc}\n"
@@ -127,9 +131,9 @@ EB_REQUANT_PIXELS_DECL(eb_requant_pixels__armv6m);
 
 EB_REQUANT_PIXELS_DECL(eb_requant_pixels__armv6m) {
     if (blocks == 1 && params->pre_shift == 0) {
-        eb_requant_pixels__armv6m_one(params, entries, acc, y, rows);
+        eb_requant_pixels__armv6m_one(params, entries, acc, y, rows, step, apart);
     } else {
-        eb_requant_pixels__armv6m_any(params, entries, acc, y, rows, blocks);
+        eb_requant_pixels__armv6m_any(params, entries, acc, y, rows, blocks, step, apart);
     }
 }
 

@@ -15,8 +15,8 @@ EB_REQUANT_PIXELS_DECL(eb_requant_pixels__ref) {
                 low += eb_pixel_low(*word);
                 high += eb_pixel_high(*word);
             }
-            y[2 * j * rows + r] = eb_requant(low, params, &entries[r]);
-            y[(2 * j + 1) * rows + r] = eb_requant(high, params, &entries[r]);
+            y[j * step + r] = eb_requant(low, params, &entries[r]);
+            y[j * step + apart + r] = eb_requant(high, params, &entries[r]);
         }
     }
 }
