@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
+from edgebit.decoder.canonical import norm_width, norms_of, shape_of
 from edgebit.decoder.model import DecoderSpec, FloatTensor, TernaryMatrix
 from edgebit.errors import ModelError
 from edgebit.importers._blob import BLOCK_ELEMENTS, check_finite, widen
 from edgebit.importers._gguf_config import ARCHS
 from edgebit.importers._gguf_read import GgufFile, GgufTensor
 from edgebit.importers._gguf_types import TERNARY, decode_blocks, decode_floats, decode_i2_s
-from edgebit.importers._projections import norm_roles, norm_width, projection_shape
 from edgebit.importers._ternary_values import find_scales, quantise_masters, shared_scales, signs
 from edgebit.importers.base import DecoderOptions
 from edgebit.ir.graph import Array, F32Array, S8Array
@@ -53,12 +53,12 @@ class GgufWeights:
         if HEAD in self._tensors:
             self._entry(HEAD, (spec.vocab, spec.width))
         for layer in range(spec.layers):
-            for role in norm_roles(spec):
+            for role in norms_of(spec):
                 self._entry(self._norm_name(role, layer), (norm_width(spec, role),))
                 used.add(self._norm_name(role, layer))
             for role, local in PROJECTION_NAMES.items():
                 stem = f"blk.{layer}.{local}"
-                out, k = projection_shape(spec, role)
+                out, k = shape_of(spec, role)
                 self._entry(f"{stem}.weight", (out, k))
                 for extra, shape in ((f"{stem}.bias", (out,)), (f"{stem}.scale", (1,))):
                     if extra in self._tensors:

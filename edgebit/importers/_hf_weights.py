@@ -8,11 +8,11 @@ from math import isfinite
 
 import numpy as np
 
+from edgebit.decoder.canonical import norm_width, norms_of, shape_of
 from edgebit.decoder.model import FloatTensor, TernaryMatrix
 from edgebit.errors import ModelError
 from edgebit.importers._blob import check_finite, row_blocks, widen
 from edgebit.importers._hf_config import HfConfig
-from edgebit.importers._projections import norm_roles, norm_width, projection_shape
 from edgebit.importers._safetensors import FLOATS, Entry
 from edgebit.importers._ternary_values import find_scales, quantise_masters, signs, unpack_bands, whole_bytes
 from edgebit.importers.base import DecoderOptions, printable
@@ -71,12 +71,12 @@ class HfWeights:
                 self._entry(name, [(spec.vocab, spec.width)])
         biased = {r: self.config.biases[r in ("gate", "up", "down")] for r in MODULES}
         for layer in range(spec.layers):
-            for role in norm_roles(spec):
+            for role in norms_of(spec):
                 name = self._norm_name(role, layer)
                 self._entry(name, [(norm_width(spec, role),)])
                 used.add(name)
             for role in MODULES:
-                module, (out, k) = self._module(role, layer), projection_shape(spec, role)
+                module, (out, k) = self._module(role, layer), shape_of(spec, role)
                 self._refuse_left_float(module)
                 self._entry(f"{module}.weight", [(out, k), (-(-out // 4), k)])
                 used |= {f"{module}.weight", f"{module}.weight_scale"}
@@ -135,7 +135,7 @@ class HfWeights:
         """One of PROJECTIONS of a layer; ModelError when its weights are not ternary."""
         if not 0 <= layer < self.spec.layers:
             raise IndexError(layer)
-        module, (out, _) = self._module(role, layer), projection_shape(self.spec, role)
+        module, (out, _) = self._module(role, layer), shape_of(self.spec, role)
         entry = self._tensors[f"{module}.weight"]
         stored = self._tensors.get(f"{module}.weight_scale")
         if stored is not None:
