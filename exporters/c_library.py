@@ -6,6 +6,7 @@ The generated <name>.c is meant to be read: what the model is, where each tensor
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from edgebit.errors import EdgebitError
@@ -360,13 +361,19 @@ def weights(export: Export) -> str:
 
 def runtime(export: Export) -> dict[str, bytes]:
     """The kernels and headers the model uses, by path below runtime/."""
-    root = data_dir("runtime_c")
-    found: dict[str, bytes] = {}
     todo = [f"kernels/{s.split('__')[0]}/{s}.c" for s in export.plan.kernel_stems()]
     todo += [f"include/{h}" for h in _COMMON_HEADERS]
     for layer in export.plan.layers:
         todo += [_find(i) for i in _INCLUDE.findall(layer.lowered.prelude)]
     todo += [_find(f"{f}/{f}.h") for f in sorted({s.split("__")[0] for s in export.plan.kernel_stems()})]
+    return sources_with_headers(todo)
+
+
+def sources_with_headers(wanted: Sequence[str]) -> dict[str, bytes]:
+    """Files of the runtime, by path, with all the headers that they include."""
+    root = data_dir("runtime_c")
+    found: dict[str, bytes] = {}
+    todo = list(wanted)
     while todo:
         name = todo.pop()
         if name in found:
