@@ -44,6 +44,11 @@ class Core:
     def is_cortex_m(self) -> bool:
         return self.family == "cortex-m"
 
+    @property
+    def is_64bit(self) -> bool:
+        """Whether pointers have 64 bits; other cores are Arm ones that run Thumb code."""
+        return self.family == "host" or (self.family == "cortex-a" and self.arch.startswith("armv8"))
+
 
 @cache
 def cpu_features() -> frozenset[str]:

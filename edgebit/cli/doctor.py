@@ -42,6 +42,7 @@ _TOOLS = {
     ),
     "aarch64-linux-gnu-gcc": ("GCC for Raspberry Pi (--toolchain gcc)", "install gcc-aarch64-linux-gnu"),
     "qemu-system-arm": ("--emulate=qemu on mps2 boards", "install qemu-system-arm"),
+    "qemu-arm": ("--emulate=qemu on rpi2", "install qemu-user"),
     "qemu-aarch64": ("--emulate=qemu on rpi5", "install qemu-user"),
 }
 

@@ -150,7 +150,7 @@ class CostModel:
     def __init__(self, core: Core) -> None:
         self.metric = CYCLES if core.name in _MODELS else INSTRUCTIONS
         self._insn = _MODELS.get(core.name)
-        self._thumb = core.is_cortex_m
+        self._thumb = not core.is_64bit
         self._decoder = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
         self._known: dict[tuple[int, bytes], BlockCost] = {}
 

@@ -17,6 +17,7 @@ from edgebit.devices.qemu import QemuSystem, open_user
 from edgebit.devices.qemu_counting import QemuCounter
 from edgebit.devices.serial import find_port, open_port
 from edgebit.devices.transport import Transport
+from edgebit.devices.unicorn_a32 import Arm32Linux
 from edgebit.devices.unicorn_a64 import Aarch64Linux
 from edgebit.devices.unicorn_m import CortexM
 from edgebit.errors import NoBoardError, ToolchainError, UsageError
@@ -146,7 +147,8 @@ def _emulated(
             raise ToolchainError(f"cannot read {build.bin}: {e.strerror}; build it first") from e
         machine = CortexM(board, image, mark=mark, hang_seconds=hang_seconds)
     else:
-        machine = Aarch64Linux(board, build.elf, mark=mark, hang_seconds=hang_seconds)
+        kind = Aarch64Linux if board.core.is_64bit else Arm32Linux
+        machine = kind(board, build.elf, mark=mark, hang_seconds=hang_seconds)
     return machine, machine.counter
 
 

@@ -20,6 +20,8 @@ _START_SECONDS = 15.0
 _PACKAGES = {
     "qemu-system-arm": "install QEMU: `apt install qemu-system-arm`, `dnf install qemu-system-arm`, "
     "`brew install qemu`, or https://www.qemu.org/download",
+    "qemu-arm": "install QEMU's user emulation (Linux only): `apt install qemu-user` or "
+    "`dnf install qemu-user`; or use --emulate=unicorn, which needs nothing",
     "qemu-aarch64": "install QEMU's user emulation (Linux only): `apt install qemu-user` or "
     "`dnf install qemu-user`; or use --emulate=unicorn, which needs nothing",
 }

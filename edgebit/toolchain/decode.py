@@ -69,6 +69,11 @@ GROUPS: Mapping[str, Test] = {
     # Helium shares this encoding space, so a decoder that does not know it may show it as one of these
     "coprocessor": _name(re.compile(r"(cdp|mcr|mrc|mcrr|mrrc|ldc|stc)2?l?$")),
     "mve": lambda m, ops, size: m.startswith("v") and re.search(r"\bq[0-7]\b", ops) is not None,
+    # binary32 arithmetic in NEON registers, which flushes denormals to zero on 32-bit cores
+    "neon_float": lambda m, ops, size: (
+        re.match(r"v(?!mov|dup)\w+\.(f32|f16)(\.[su]32)?$", m) is not None
+        and re.match(r"[dq]\d", ops) is not None
+    ),
     "mve_float": lambda m, ops, size: m == "helium.float",
     "dotprod": lambda m, ops, size: m in ("sdot", "udot"),
     "i8mm": lambda m, ops, size: m in ("smmla", "ummla", "usmmla", "usdot", "sudot"),
@@ -85,7 +90,7 @@ def disassembler(arch: str, detail: bool = False) -> Any:
     if re.match(r"armv8[.\d]*-a", arch):
         cs = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     else:
-        mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
+        mode = capstone.CS_MODE_THUMB | (0 if arch.startswith("armv7-a") else capstone.CS_MODE_MCLASS)
         if arch.startswith("armv8"):
             mode |= capstone.CS_MODE_V8
         cs = capstone.Cs(capstone.CS_ARCH_ARM, mode)

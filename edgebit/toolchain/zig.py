@@ -52,7 +52,7 @@ class Zig(Toolchain):
             link += ["-static"]
         if core.is_cortex_m:
             flags += ["-fno-unroll-loops"]  # kernels unroll by hand where it pays; flash is scarce
-        elif not job.hosted:
+        elif not job.hosted and core.is_64bit:
             link += ["-nostdlib"]  # 64-bit machines need nothing of the run-time library
         return [
             sys.executable,

@@ -21,7 +21,7 @@ from edgebit.plan.plan import make_plan
 from edgebit.toolchain.build import build_export
 
 pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
-BOARDS = ("pico", "pico2", "nucleo-f446re", "mps2-an385", "mps2-an386", "rpi5")
+BOARDS = ("pico", "pico2", "nucleo-f446re", "mps2-an385", "mps2-an386", "rpi2", "rpi5")
 
 
 def network() -> Graph:

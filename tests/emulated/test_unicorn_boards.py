@@ -29,7 +29,7 @@ from edgebit.errors import (
 )
 from edgebit.toolchain.uf2 import seal_boot2
 
-BOARDS = ["pico", "pico2", "nucleo-f446re", "mps2-an385", "mps2-an386", "rpi5"]
+BOARDS = ["pico", "pico2", "nucleo-f446re", "mps2-an385", "mps2-an386", "rpi2", "rpi5"]
 IN_BYTES = 1500
 KEY = bytes(range(1, 17))
 
@@ -61,7 +61,9 @@ def test_board_computes_over_its_uart(firmware: Callable[[str], Any], name: str)
         use(device)
 
 
-@pytest.mark.parametrize(("name", "program"), [("mps2-an386", "qemu-system-arm"), ("rpi5", "qemu-aarch64")])
+@pytest.mark.parametrize(
+    ("name", "program"), [("mps2-an386", "qemu-system-arm"), ("rpi2", "qemu-arm"), ("rpi5", "qemu-aarch64")]
+)
 def test_board_computes_under_qemu(firmware: Callable[[str], Any], name: str, program: str) -> None:
     if shutil.which(program) is None and shutil.which(f"{program}-static") is None:
         pytest.skip(f"{program} is not installed")

@@ -34,6 +34,7 @@ from unicorn import (
 )
 
 from edgebit.core import list_cores, load_core
+from edgebit.devices.unicorn_a32 import enable_vectors
 from edgebit.resources import cache_dir, data_dir
 
 RUNTIME = data_dir("runtime_c")
@@ -89,7 +90,13 @@ def build(
     command += ["-Wl,--no-gc-sections"]  # kernels are found through their section only
     if spec.family != "host":
         command += ["-target", spec.zig["target"], f"-mcpu={spec.zig['mcpu']}", *spec.zig["flags"]]
-        command += ["-ffreestanding", "-nostdlib", "-static", "-fno-unroll-loops", f"-Wl,-e,{entry}"]
+        command += [
+            "-ffreestanding",
+            *(["-nostdlib"] if spec.is_64bit or spec.is_cortex_m else []),
+            "-static",
+            "-fno-unroll-loops",
+            f"-Wl,-e,{entry}",
+        ]
         command += ["-Wl,--build-id=none"]
     if spec.is_cortex_m:
         command += ["-T", str(runtime / "check" / "cortex_m.ld")]
@@ -118,7 +125,8 @@ class Machine:
 
     def __init__(self, core: str, elf: Path) -> None:
         self.spec = load_core(core)
-        self.a64 = not self.spec.is_cortex_m
+        self.a64 = self.spec.is_64bit
+        self.linux = not self.spec.is_cortex_m
         consts = arm64_const if self.a64 else arm_const
         prefix = "UC_CPU_ARM64_" if self.a64 else "UC_CPU_ARM_"
         self.uc = _open(self.a64)
@@ -144,6 +152,8 @@ class Machine:
             self.entry = int(image["e_entry"])
         if self.a64:
             self.uc.reg_write(arm64_const.UC_ARM64_REG_CPACR_EL1, 3 << 20)
+        elif self.linux:
+            enable_vectors(self.uc)
         else:
             self.uc.mem_map(0xE000_E000, 0x1000)  # the system control space, as plain memory
         self.uc.hook_add(UC_HOOK_INTR, self._system_call)
@@ -203,7 +213,7 @@ class Machine:
 
     def count_instructions(self) -> None:
         """Count executed instructions from now on; semihosting's elapsed ticks are then this count."""
-        mode = CS_MODE_ARM if self.a64 else CS_MODE_THUMB | CS_MODE_MCLASS
+        mode = CS_MODE_ARM if self.a64 else CS_MODE_THUMB | (0 if self.linux else CS_MODE_MCLASS)
         decoder = Cs(CS_ARCH_ARM64 if self.a64 else CS_ARCH_ARM, mode)
         known: dict[tuple[int, int], int] = {}
         self.instructions = 0
@@ -219,7 +229,7 @@ class Machine:
         self.uc.hook_add(UC_HOOK_BLOCK, block)
 
     def _system_call(self, uc: Any, number: int, _: Any) -> None:
-        """Linux write and exit on AArch64; semihosting write and exit on Cortex-M."""
+        """Linux write and exit; semihosting write and exit on Cortex-M."""
         if self.a64:
             call = uc.reg_read(arm64_const.UC_ARM64_REG_X8)
             a = [uc.reg_read(arm64_const.UC_ARM64_REG_X0 + i) for i in range(3)]
@@ -228,6 +238,19 @@ class Machine:
                 uc.reg_write(arm64_const.UC_ARM64_REG_X0, a[2])
                 return
             self.exit = a[0] & 0xFF if number == 2 and call == 93 else 99
+        elif self.linux:
+            call = uc.reg_read(arm_const.UC_ARM_REG_R7)
+            a = [uc.reg_read(arm_const.UC_ARM_REG_R0 + i) for i in range(3)]
+            if number == 2 and call == 4:
+                self.output += uc.mem_read(a[1], a[2])
+                uc.reg_write(arm_const.UC_ARM_REG_R0, a[2])
+                return
+            if number == 2 and call == 263:  # clock_gettime: no clock, but the count as nanoseconds
+                n = self.instructions or 0
+                uc.mem_write(a[1], struct.pack("<II", n // 10**9, n % 10**9))
+                uc.reg_write(arm_const.UC_ARM_REG_R0, 0)
+                return
+            self.exit = a[0] & 0xFF if number == 2 and call == 1 else 99
         else:
             pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
             op = uc.reg_read(arm_const.UC_ARM_REG_R0)
@@ -268,7 +291,9 @@ class Report:
 def port_of(core: str) -> str:
     """Which runtime_c/check/port_*.c a core's tester is linked with."""
     spec = load_core(core)
-    return "host" if spec.family == "host" else "cortex_m" if spec.is_cortex_m else "aarch64"
+    if spec.family == "host" or spec.is_cortex_m:
+        return "host" if spec.family == "host" else "cortex_m"
+    return "aarch64" if spec.is_64bit else "arm"
 
 
 def kernels_under_test(core: str, runtime: Path = RUNTIME) -> list[Kernel]:

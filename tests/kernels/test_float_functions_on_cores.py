@@ -41,7 +41,7 @@ void probe(const float *x, uint32_t *y, int32_t n) {
 """
 
 
-CASES = [(c, t) for c in ("cortex-m0plus", "cortex-m4f", "cortex-a76") for t in ("zig", "gcc")]
+CASES = [(c, t) for c in ("cortex-m0plus", "cortex-m4f", "cortex-a76", "cortex-a7") for t in ("zig", "gcc")]
 
 
 def machine_with(core: str, toolchain: str, entry: str, folder: Path) -> Machine:

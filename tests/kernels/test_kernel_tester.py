@@ -17,7 +17,9 @@ EMULATED = ("cortex-m0plus", "cortex-m4f", "cortex-a76")
 FAST = {"cortex-m0plus": "armv6m", "cortex-m4f": "armv7em", "cortex-a76": "neon_dotprod"}
 
 
-@pytest.mark.parametrize("core", ["host", *EMULATED, "cortex-a72", "cortex-m3", "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize(
+    "core", ["host", *EMULATED, "cortex-a72", "cortex-a7", "cortex-m3", "cortex-m7", "cortex-m33"]
+)
 def test_every_variant_agrees_with_its_reference(core: str, tmp_path: Path) -> None:
     report = run_tester(core, tmp_path)
     expected = {k.symbol.removeprefix("eb_") for k in kernels_under_test(core)}
@@ -37,14 +39,18 @@ def test_the_widest_legal_matrix(core: str, cols: int, tmp_path: Path) -> None:
     assert "seed 5" in report.text
 
 
-def test_another_emulator_agrees_aarch64(tmp_path: Path) -> None:
-    qemu = shutil.which("qemu-aarch64")
+@pytest.mark.parametrize(
+    ("core", "program", "cpu"),
+    [("cortex-a76", "qemu-aarch64", "max"), ("cortex-a7", "qemu-arm", "cortex-a7")],
+)
+def test_another_emulator_agrees_on_linux(core: str, program: str, cpu: str, tmp_path: Path) -> None:
+    qemu = shutil.which(program)
     if qemu is None:
-        pytest.skip("qemu-aarch64 is not installed")
-    elf = build_tester("cortex-a76", tmp_path)
-    done = subprocess.run([qemu, "-cpu", "max", str(elf)], capture_output=True, text=True, timeout=60)
+        pytest.skip(f"{program} is not installed")
+    elf = build_tester(core, tmp_path)
+    done = subprocess.run([qemu, "-cpu", cpu, str(elf)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
-    assert "7 variants, all ok" in done.stdout
+    assert f"{len(kernels_under_test(core))} variants, all ok" in done.stdout
 
 
 @pytest.mark.parametrize(("core", "machine"), [("cortex-m4f", "mps2-an386"), ("cortex-m0plus", "mps2-an385")])

@@ -25,7 +25,7 @@ from edgebit.layouts.fields import Fields, Fives
 Bytes = npt.NDArray[np.int8]
 Sums = npt.NDArray[np.int32]
 
-CORES = ("cortex-a76", "cortex-a72", "cortex-a53", "host")
+CORES = ("cortex-a76", "cortex-a72", "cortex-a53", "cortex-a7", "host")
 LAYOUTS = ("e2", "e2k", "e2r32", "e2r64", "e16", "e16k", "e16r80")
 TOKENS = 4
 QUICK = settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -177,7 +177,7 @@ def test_kernels_equal_numpy(core: str, runners: dict[str, list[Runner]]) -> Non
     check()
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "host"])
+@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a7", "host"])
 def test_narrow_lanes_hold_in_every_width(core: str, runners: dict[str, list[Runner]]) -> None:
     """16-bit lanes are widened after fixed numbers of columns: all widths round those, the worst numbers."""
     if core == "host":
@@ -192,7 +192,7 @@ def test_narrow_lanes_hold_in_every_width(core: str, runners: dict[str, list[Run
             np.testing.assert_array_equal(got, exact(trits, x.astype(np.int8)), runner.kernel.symbol)
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "host"])
+@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a7", "host"])
 def test_the_largest_sums_of_the_widest_matrix(core: str, runners: dict[str, list[Runner]]) -> None:
     if core == "host":
         need_host(runners[core])
@@ -267,6 +267,8 @@ GOALS = [
     ("cortex-a72", "tmatvec_s8__neon", 1, 0.250),
     ("cortex-a72", "tmatvec_s8__neon_e16", 1, 0.385),
     ("cortex-a53", "tmatvec_s8__neon", 1, 0.250),
+    ("cortex-a7", "tmatvec_s8__neon32", 1, 0.285),
+    ("cortex-a7", "tmatvec_s8__neon32_e16", 1, 0.415),
 ]
 
 

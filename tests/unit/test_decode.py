@@ -105,6 +105,21 @@ def test_native_instructions_pass(tmp_path: Path, core: str, body: str) -> None:
     assert check_isa(elf, load_core(core)) > body.count("\n")
 
 
+def test_floats_in_32_bit_neon_are_refused(tmp_path: Path) -> None:
+    """They flush denormals to zero, comparisons included; integers and the scalar unit are fine."""
+    core = load_core("cortex-a7")
+    for text in (
+        "vadd.f32 q0, q1, q2",
+        "vcgt.f32 d0, d1, d2",
+        "vcvt.f32.s32 q0, q1",
+        "vmla.f32 q0, q1, d0[0]",
+    ):
+        with pytest.raises(ToolchainError, match="neon_float"):
+            check_isa(thumb(tmp_path, text, mcpu="cortex_a7"), core)
+    fine = "vadd.f32 s0, s1, s2\nvcvt.f64.f32 d0, s2\nvadd.f64 d0, d1, d2\nvmlal.s8 q0, d2, d3\nvmov.f32 q0, #1.0"
+    assert check_isa(thumb(tmp_path, fine, mcpu="cortex_a7"), core) == 6
+
+
 def test_armv8m_instructions_are_refused_on_armv7m(tmp_path: Path) -> None:
     elf = thumb(tmp_path, "lda r0, [r1]", mcpu="cortex_m33")
     with pytest.raises(ToolchainError, match="lda"):

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linux without a C library, for x86-64 and AArch64: entry point, three system calls, buffered stdin and
-// stdout.
+// Linux without a C library, for x86-64, AArch64 and 32-bit Arm: entry point, three system calls, buffered
+// stdin and stdout.
 //
 // One static program that runs under Linux, under qemu-user, and in an emulator that answers three system
-// calls (read, write, exit: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h in
-// Linux).
+// calls (read, write, exit: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h and
+// arch/arm/tools/syscall.tbl in Linux).
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,8 +59,39 @@ __asm(".globl _start\n"
       "    bl eb_linux_start\n"
       "    brk #0\n"
       ".size _start, . - _start\n");
+#elif defined(__thumb__)
+enum { SYS_READ = 3, SYS_WRITE = 4, SYS_EXIT = 1 };
+
+long eb_syscall(long number, long a, long b, long c);
+
+// The call number goes to r7, which may be the frame pointer of C code.
+__asm(".pushsection .text.eb_syscall, \"ax\", %progbits\n"
+      ".syntax unified\n"
+      ".thumb\n"
+      ".type eb_syscall, %function\n"
+      ".thumb_func\n"
+      "eb_syscall:\n"
+      "    push {r7, lr}\n"
+      "    mov r7, r0\n"
+      "    mov r0, r1\n"
+      "    mov r1, r2\n"
+      "    mov r2, r3\n"
+      "    svc #0\n"
+      "    pop {r7, pc}\n"
+      ".size eb_syscall, . - eb_syscall\n"
+      // AAPCS: the stack is a multiple of 8 at a call; lr 0 marks the outermost frame.
+      ".globl _start\n"
+      ".type _start, %function\n"
+      ".thumb_func\n"
+      "_start:\n"
+      "    movs r0, #0\n"
+      "    mov lr, r0\n"
+      "    bl eb_linux_start\n"
+      "    udf #0\n"
+      ".size _start, . - _start\n"
+      ".popsection\n");
 #else
-#error "this port is for x86-64 and AArch64; use port/hosted elsewhere"
+#error "this port is for x86-64, AArch64 and 32-bit Arm (Thumb); use port/hosted elsewhere"
 #endif
 
 static struct {
