@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Linux program round a decoder: what its files share.
+#ifndef EDGEBIT_DECODER_PROGRAM_H
+#define EDGEBIT_DECODER_PROGRAM_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../decoder.h"
+
+// Exit codes, those of the edgebit command.
+enum { EXIT_USAGE = 2, EXIT_MODEL = 3, EXIT_FIT = 4, EXIT_PROCESSOR = 7, EXIT_OUTPUT = 9, EXIT_WRITE = 11 };
+
+// NULL, or why this processor cannot run the program.
+const char *eb_unfit_processor(void);
+
+// Prints "<program>: <sentence>" to stderr and ends with `code`.
+_Noreturn void eb_die(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// What the command line says.
+typedef struct {
+    const char *weights;
+    const char *prompt; // text; NULL when ids are given
+    int32_t *ids;       // of the prompt
+    int32_t count;
+    int32_t tokens;
+    int32_t context;
+    int32_t threads;
+    int force, json, trace, check, logits, go_on;
+} eb_options;
+
+void eb_read_options(int argc, char **argv, eb_options *o);
+
+// Memory: the weights mapped and checked against this program, kv and scratch zero.
+void eb_take_memory(const eb_options *o, eb_d_context *ctx);
+
+// Threads: jobs of one tile, and the logits after its last token or NULL. eb_pool_start once, before.
+void eb_pool_start(eb_d_context *ctx);
+const float *eb_pool_run(const int32_t *ids, int32_t n, int32_t first, int head);
+// The logits after another token of the last tile.
+const float *eb_pool_head(int32_t index);
+void eb_pool_stop(void);
+
+// CRC-32 of zlib.
+uint32_t eb_crc32(uint32_t crc, const void *data, size_t n);
+
+#endif

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Root mean square normalisation, and quantisation of what a projection takes in.
+#include "decoder.h"
+
+// y[i] = (x[i] * (1 / sqrt(sum of x[i]^2 / n + eps))) * weight[i], 8 lanes; entries n .. padded - 1 of x and
+// weight are 0, and so are y's. padded is a multiple of 8. 0 when the result is not finite: then y is all 0.
+int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int32_t padded) {
+    eb_f32x8 sum = {0.0f};
+    for (int32_t i = 0; i < padded; i += 8) {
+        const eb_f32x8 v = *(const eb_f32x8 *)(x + i);
+        sum = sum + v * v;
+    }
+    const float mean = eb_sum8(&sum) / (float)n;
+    if ((eb_bits_of_f32(mean) & 0x7fffffffu) >= 0x7f800000u) {
+        memset(y, 0, (size_t)padded * sizeof *y);
+        return 0;
+    }
+    const float scale = eb_div_f32(1.0f, eb_sqrt_f32(mean + EB_D_NORM_EPS));
+    for (int32_t i = 0; i < padded; i += 8) {
+        *(eb_f32x8 *)(y + i) = (*(const eb_f32x8 *)(x + i) * scale) * *(const eb_f32x8 *)(weight + i);
+    }
+    return 1;
+}
+
+// One scale for n numbers: a = max(max |x|, 1e-5), s = (1 / a) * 127, q = rne(x * s), unit = 1 / s. Since
+// |x * s| < 128, adding and taking away 1.5 * 2^23 rounds, and q needs no clamp.
+static int quantize_block(const float *x, int32_t n, int8_t *q, float *unit) {
+    uint32_t largest = 0; // of magnitudes as bits, which order as the numbers do and put NaN last
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = eb_bits_of_f32(x[i]) & 0x7fffffffu;
+        largest = bits > largest ? bits : largest;
+    }
+    const int finite = largest < 0x7f800000u;
+    const float a = finite ? eb_f32_of_bits(largest) : 1.0f;
+    const float s = eb_div_f32(1.0f, a > 1e-5f ? a : 1e-5f) * 127.0f;
+    *unit = eb_div_f32(1.0f, s);
+    if (!finite) {
+        memset(q, 0, (size_t)n);
+        return 0;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        q[i] = (int8_t)(int32_t)((x[i] * s + 12582912.0f) - 12582912.0f);
+    }
+    return 1;
+}
+
+// n numbers in blocks of ACT_BLOCK, one unit each. 0 when one of them is not finite.
+int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *unit) {
+#if EB_D_ACT_BLOCK
+    int finite = 1;
+    for (int32_t at = 0; at < n; at += EB_D_ACT_BLOCK) {
+        const int32_t left = n - at < EB_D_ACT_BLOCK ? n - at : EB_D_ACT_BLOCK;
+        finite &= quantize_block(x + at, left, q + at, unit++);
+    }
+    return finite;
+#else
+    return quantize_block(x, n, q, unit);
+#endif
+}

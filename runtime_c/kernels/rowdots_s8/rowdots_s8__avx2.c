@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of int8 rows with a float vector for x86-64 with AVX2: four rows at a time, two vectors of eight
+// lanes each.
+#include "rowdots/rowdots.h"
+
+__attribute__((target("avx2"))) EB_ROWDOTS_DECL(eb_rowdots_s8__avx2);
+
+__attribute__((target("avx2"))) EB_ROWDOTS_DECL(eb_rowdots_s8__avx2){EB_ROWDOTS_BODY(int8_t, EB_LOAD16_S8)}
+
+EB_KERNEL(rowdots_s8, avx2, none);
