@@ -49,7 +49,7 @@ def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int, boo
     """Scale, group and whether it is exact, when every value of a matrix is 0 or plus or minus a scale; else None.
 
     Looks for one scale for all, (1, 1); one a row, (R, 1); one a band of columns, (1, K / group); one a group of
-    inputs of a row, (R, K / group). Where magnitudes that belong together differ in their last place the scale is
+    inputs of a row, (R, K / group). Bands wider than 128 that divide into groups of 128 are stated by those. Where magnitudes that belong together differ in their last place the scale is
     the middle, and not exact. Scales of parts that are all zero are those of another part.
     """
     out, k = data.shape
@@ -108,7 +108,7 @@ def _bands(top: F32Array, low: F32Array, tol: float) -> tuple[F32Array, int, boo
     for group in sorted((g for g in range(1, k) if k % g == 0), reverse=True):
         found = _merge(top[None], low[None], (1, k // group), tol)
         if found is not None:
-            return found[0], group, found[1]
+            return *_split(found[0], group), found[1]
     raise AssertionError("single columns were found to have one scale each")
 
 
@@ -125,15 +125,20 @@ def shared_scales(trits: S8Array, scale: F32Array) -> tuple[F32Array, int]:
     for shape in ((1, 1), (out, 1), (1, blocks)):
         found = _merge(top, low, shape, 0.0)
         if found is not None:
-            return found[0], 0 if shape[1] == 1 else k // blocks
+            return (found[0], 0) if shape[1] == 1 else _split(found[0], k // blocks)
     block = k // blocks
-    if block > GROUPS[0] and block % GROUPS[0] == 0:
-        return np.repeat(_filled(top, used), block // GROUPS[0], axis=1), GROUPS[0]
     if block < GROUPS[0] and k % GROUPS[0] == 0:
         found = _merge(top, low, (out, k // GROUPS[0]), 0.0)
         if found is not None:
             return found[0], GROUPS[0]
-    return _filled(top, used), block
+    return _split(_filled(top, used), block)
+
+
+def _split(scale: F32Array, group: int) -> tuple[F32Array, int]:
+    """The same scales for groups of GROUPS[0] inputs, where wider groups divide into those."""
+    if group <= GROUPS[0] or group % GROUPS[0]:
+        return scale, group
+    return np.repeat(scale, group // GROUPS[0], axis=1), GROUPS[0]
 
 
 def signs(data: Array, dtype: str, where: str) -> S8Array:
