@@ -182,6 +182,30 @@ PACK_FIELDS(e16, 5, 4, 4, 1, 1)
 PACK_FIELDS(e16k, 5, 1, 16, 2, 1)
 PACK_FIELDS(e16r80, 5, 16, 4, 1, 0)
 
+static uint32_t pack_t2r8(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    for (int32_t r = 0; r < rows; r += 8) {
+        for (int32_t k = 0; k < cols; k += 16) {
+            for (int32_t i = r; i < r + 8; i++) {
+                for (int32_t j = k; j < k + 16; j += 4) {
+                    uint32_t byte = 0;
+                    for (int32_t b = 0; b < 4; b++) {
+                        byte |= (uint32_t)(trit_at(trits, rows, cols, i, j + b) & 3) << (2 * b);
+                    }
+                    *p++ = (uint8_t)byte;
+                }
+            }
+        }
+    }
+    return (uint32_t)(p - out);
+}
+
+// What the largest user, tmatvec_f32__avx2, needs.
+static uint32_t scratch_t2r8(int32_t rows, int32_t cols) {
+    (void)rows;
+    return 16 * (((uint32_t)cols + 15) & ~15u);
+}
+
 static const eb_check_layout layouts[] = {
     {"t2", 1, INT32_MAX, pack_t2, no_scratch},
     {"lut4", 8, 65536, pack_lut4, scratch_lut4},
@@ -198,6 +222,7 @@ static const eb_check_layout layouts[] = {
     {"e16k", 10, 65535, pack_e16k, no_scratch},
     {"e16r80", 80, 65535, pack_e16r80, no_scratch},
     {"mask4", 4, 131072, pack_mask4, no_scratch},
+    {"t2r8", 8, INT32_MAX, pack_t2r8, scratch_t2r8},
 };
 
 const eb_check_layout *eb_check_find_layout(const char *name) {
