@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "text/eb_text.h"
+#include "text/sample.h"
 
 static void *block(size_t n) {
     void *p = malloc(n > 0 ? n : 1);
@@ -150,6 +151,28 @@ static void prompt(const eb_tokenizer *t) {
     free(p.scratch);
 }
 
+// Draws `times` tokens from the same logits.
+static void sample(void) {
+    eb_sampling how;
+    get(&how, sizeof how);
+    uint32_t seed[2];
+    get(seed, sizeof seed);
+    uint32_t n = number(), n_history = number(), times = number();
+    float *logits = (float *)(void *)bytes(4 * n), *copy = (float *)block(4 * (size_t)n);
+    uint32_t *history = (uint32_t *)(void *)bytes(4 * n_history);
+    uint32_t *seen = (uint32_t *)block(((size_t)n + 31) / 32 * 4);
+    eb_rng rng;
+    eb_rng_seed(&rng, (uint64_t)seed[1] << 32 | seed[0]);
+    for (uint32_t i = 0; i < times; i++) {
+        memcpy(copy, logits, 4 * (size_t)n);
+        put_number((uint32_t)eb_sample(&how, copy, n, history, n_history, seen, &rng));
+    }
+    free(seen);
+    free(history);
+    free(copy);
+    free(logits);
+}
+
 int main(int argc, char **argv) {
     FILE *f = argc > 1 ? fopen(argv[1], "rb") : NULL;
     if (f == NULL || fseek(f, 0, SEEK_END) != 0) {
@@ -180,6 +203,17 @@ int main(int argc, char **argv) {
         case 'P':
             prompt(&t);
             break;
+        case 'M':
+            sample();
+            break;
+        case 'R': {
+            eb_rng rng;
+            eb_rng_seed(&rng, number());
+            for (uint32_t n = number(); n > 0; n--) {
+                put_number(eb_rng_next(&rng));
+            }
+            break;
+        }
         case 'N': {
             uint32_t n = number();
             char *name = bytes(n);

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from c_harness import WARNINGS, compiler, sanitizers
 
+from edgebit.decoder.sampling import Sampling
+from edgebit.ir.graph import Array
 from edgebit.resources import data_dir
 
 START, MARKUP, DROP_UNKNOWN = 1, 2, 4
@@ -125,6 +128,22 @@ class Driver:
         if status:
             raise Failed(status)
         return list(struct.unpack_from(f"<{count}I", answer, 8))
+
+    def sample(
+        self, logits: Array, how: Sampling, history: Sequence[int] = (), seed: int = 0, times: int = 1
+    ) -> list[int]:
+        """Tokens drawn one after another from the same logits."""
+        v = np.ascontiguousarray(logits, np.float32)
+        request = b"M" + struct.pack(
+            "<4fIQ3I", how.temperature, how.top_p, how.min_p, how.repetition_penalty, how.top_k, seed, len(v),
+            len(history), times,
+        )  # fmt: skip
+        request += v.tobytes() + struct.pack(f"<{len(history)}I", *history)
+        return list(struct.unpack(f"<{times}i", self.call(request)))
+
+    def random(self, seed: int, count: int) -> list[int]:
+        """Numbers of the generator."""
+        return list(struct.unpack(f"<{count}I", self.call(b"R" + struct.pack("<2I", seed, count))))
 
     def special(self, name: str) -> int:
         """The id of a special token, or NONE."""
