@@ -2,7 +2,7 @@
 
 A program is recorded in the manifest under "build":
 
-    kind                   "cortex-m" or "linux"
+    kind                   "cortex-m", "linux", or "linux-libc": a static program with a C library of its own
     sources                C and assembly files every build compiles
     freestanding, hosted   further ones for builds without and with a C library
     includes               include folders; freestanding_includes: more of them without a C library

@@ -28,7 +28,8 @@ class Job:
 
     quoted are include folders for #include "..." only, so that no file in them hides a system header; includes
     are for both kinds. script is the linker script, "" for the linker's own; entry the symbol execution starts
-    at. A hosted program has the system's C library and start-up; all others have neither.
+    at. A hosted program has the system's C library and start-up; all others have neither. static_libc: a hosted
+    program for Linux with a C library of its own, for whatever machine it is run on.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Job:
     entry: str
     output: Path
     hosted: bool = False
+    static_libc: bool = False
     quoted: tuple[str, ...] = ()
 
 
@@ -67,7 +69,11 @@ def source_flags(job: Job) -> list[str]:
 
 def link_flags(job: Job) -> list[str]:
     """What both linkers take."""
-    flags = ["-Wl,--gc-sections", "-Wl,--build-id=none"] if not job.hosted or on_linux() else []
+    flags = (
+        ["-Wl,--gc-sections", "-Wl,--build-id=none"]
+        if not job.hosted or job.static_libc or on_linux()
+        else []
+    )
     if job.script:
         flags += ["-T", job.script, "-Wl,-z,max-page-size=4096"]
     if job.entry:

@@ -241,6 +241,7 @@ def _finish(folder: Path, recipe: Recipe) -> dict[str, Any]:
     }
     if core.family != "host":
         check_isa(elf, core)
+    if core.family != "host" and not recipe.libc:  # a C library calls through pointers
         report = stack_usage(elf, core)
         sizes["stack"] = report.bytes
         record["stack_path"] = [list(p) for p in report.path]

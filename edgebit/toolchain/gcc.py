@@ -34,6 +34,8 @@ class Gcc(Toolchain):
         flags = [*COMMON_FLAGS, "-g0", *core.gcc.get("flags", ())]
         link = link_flags(job)
         libraries: list[str] = []
+        if job.static_libc:
+            link += ["-static", "-pthread"]
         if not job.hosted:
             flags += ["-ffreestanding", "-fno-tree-loop-distribute-patterns", "-fno-pic", "-fno-pie"]
             link += ["-nostdlib", "-static"]

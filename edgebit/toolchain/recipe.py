@@ -42,10 +42,11 @@ class Recipe:
     script: str
     boot2: str | None
     uf2_family: int | None
+    libc: bool = False
 
     def job(self, output: Path) -> Job:
         """The compiler's job on this machine."""
-        hosted = self.core.family == "host" and not host_is_freestanding()
+        hosted = self.libc or (self.core.family == "host" and not host_is_freestanding())
         return Job(
             folder=self.folder,
             core=self.core,
@@ -54,9 +55,10 @@ class Recipe:
             includes=() if hosted else self.freestanding_includes,
             defines=self.defines,
             script=self.script,
-            entry="" if hosted else self.entry,
+            entry="" if hosted and not self.libc else self.entry,
             output=output,
             hosted=hosted,
+            static_libc=self.libc,
         )
 
 
@@ -107,6 +109,7 @@ def _recipe(export: Path, manifest: dict[str, Any], build: dict[str, Any]) -> Re
         script=_file(export, script) if script else "",
         boot2=None if boot2 is None else _matching(boot2, _NAME, "the boot stage"),
         uf2_family=family,
+        libc=build.get("kind") == "linux-libc",
     )
 
 

@@ -36,19 +36,29 @@ class Zig(Toolchain):
         except importlib.metadata.PackageNotFoundError:
             raise ToolchainError("zig is not installed; run: pip install ziglang") from None
 
-    def target(self, core: Core) -> str:
+    def target(self, core: Core, static_libc: bool = False) -> str:
         """The target triple; the host's is found at run time."""
+        if static_libc:
+            arch = host_arch() if core.family == "host" else str(core.zig["target"]).split("-")[0]
+            return f"{arch}-linux-musl"
         if core.family != "host":
             return str(core.zig["target"])
         return f"{host_arch()}-linux-none" if host_is_freestanding() else "native"
 
     def command(self, job: Job) -> list[str]:
         core = job.core
-        flags = [*COMMON_FLAGS, "-target", self.target(core), f"-mcpu={core.zig['mcpu']}", "-g0"]
+        flags = [
+            *COMMON_FLAGS,
+            "-target",
+            self.target(core, job.static_libc),
+            f"-mcpu={core.zig['mcpu']}",
+            "-g0",
+        ]
         flags += ["-fno-sanitize=undefined", *core.zig.get("flags", ())]
         link = link_flags(job)
         if not job.hosted:
             flags += ["-ffreestanding"]
+        if not job.hosted or job.static_libc:
             link += ["-static"]
         if core.is_cortex_m:
             flags += ["-fno-unroll-loops"]  # kernels unroll by hand where it pays; flash is scarce
