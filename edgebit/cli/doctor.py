@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import ToolchainError, WriteError
+from edgebit.flash.base import Need, flashers
 from edgebit.resources import cache_dir, data_dir
 
 
@@ -66,6 +67,8 @@ def checks() -> list[Check]:
         out.append(Check(name, found, True, purpose, f"pip install {name}"))
     for name, (purpose, fix) in _TOOLS.items():
         out.append(Check(name, shutil.which(name), False, purpose, fix))
+    for need in dict.fromkeys(n for f in flashers().values() for n in f.needs):
+        out.append(Check(need.name, _found(need), False, need.purpose, need.fix))
     for folder in ("runtime_c", "boards", "exporters"):
         path = data_dir(folder)
         there = str(path) if path.is_dir() and any(path.iterdir()) else None
@@ -75,6 +78,15 @@ def checks() -> list[Check]:
     except WriteError as e:
         out.append(Check("cache", None, True, "compiler caches", str(e)))
     return out
+
+
+def _found(need: Need) -> str | None:
+    if not need.package:
+        return shutil.which(need.name)
+    try:
+        return version(need.name)
+    except PackageNotFoundError:
+        return None
 
 
 def command(json: JsonFlag = False) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
-from edgebit.flash.base import choose_flasher
+from edgebit.flash.base import Chosen, answers_already, choose_flasher
 from edgebit.toolchain.build import build_export, current_build
 
 
@@ -22,22 +22,40 @@ def command(
     volume: Annotated[
         str | None, typer.Option(help="Mounted drive of the board, if it is not found.", show_default=False)
     ] = None,
+    port: o.Port = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(help="Serial number of the debug probe, where there are several.", show_default=False),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="[USER@]HOST of a Raspberry Pi or other Linux board.", show_default=False),
+    ] = None,
+    service: Annotated[
+        bool,
+        typer.Option("--service", help="With --host: also install a systemd unit that runs the program."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write even when the board already runs this image.")
+    ] = False,
     toolchain: o.Tool = None,
     dry_run: o.DryRun = False,
     json: JsonFlag = False,
 ) -> None:
     """Write an export's image to a board and see that it starts.
 
-    Builds when needed. With --emulate the image boots in the emulated board and says who it is.
+    Builds when needed, finds the board by what it says of itself (never by a guess), skips a board that already runs this
+    image, and asks the board afterwards which model it holds. With --emulate the image boots in the emulated board.
     """
     output = Output(json)
     folder = o.find_export(path, board)
     target = folder.board(board)
-    flasher = choose_flasher(target, emulate=emulate, method=method)
+    chosen = Chosen(volume=volume, port=port, probe=probe, host=host, emulate=emulate, service=service)
+    flasher = choose_flasher(target, emulate=emulate, method=method, chosen=chosen)
     if dry_run:
         there = current_build(folder.path, toolchain=toolchain)
         steps = [f"build {folder.path}"] if there is None else []
-        steps += flasher.steps(target, there, volume=volume)
+        steps += flasher.steps(target, there, chosen)
         for s in steps:
             output.say(s)
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
@@ -46,10 +64,11 @@ def command(
         task = bar.add_task(f"building {folder.path.name}", total=None)
         built = build_export(folder.path, toolchain=toolchain)
         bar.update(task, description=f"flashing {target.name}")
-        done = flasher.run(
-            target, built, volume=volume, emulate=emulate, model_id=folder.manifest["model_id"]
-        )
-    output.say(f": {done}", head="done", good=True)
+        model_id = str(folder.manifest["model_id"])
+        real = emulate is None and target.uart is not None and not force
+        same = answers_already(target, built, chosen, model_id) if real else None
+        done = same or flasher.run(target, built, chosen, model_id=model_id)
+    output.say(f": {done}", head="unchanged" if same else "done", good=True)
     output.result(
         {
             "board": target.name,
@@ -57,5 +76,7 @@ def command(
             "image_id": built.image_id,
             "model_id": folder.manifest["model_id"],
             "done": True,
+            "written": same is None,
+            "said": done,
         }
     )

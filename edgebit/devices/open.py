@@ -16,11 +16,13 @@ from edgebit.devices.process import ProcessTransport
 from edgebit.devices.qemu import QemuSystem, open_user
 from edgebit.devices.qemu_counting import QemuCounter
 from edgebit.devices.serial import find_port, open_port
+from edgebit.devices.ssh import SCHEME, open_remote
 from edgebit.devices.transport import Transport
 from edgebit.devices.unicorn_a32 import Arm32Linux
 from edgebit.devices.unicorn_a64 import Aarch64Linux
 from edgebit.devices.unicorn_m import CortexM
 from edgebit.errors import NoBoardError, ToolchainError, UsageError
+from edgebit.toolchain.base import host_arch, on_linux
 from edgebit.toolchain.elf import Image
 
 MARK = "eb_mark"
@@ -107,11 +109,14 @@ def open_device(
         if counter is not None:
             counter.enable(count)
         return Device(board, link(transport), counter, name)
+    if board.uart is None and port is not None and port.startswith(SCHEME):
+        return Device(board, link(open_remote(port)), None, None)
     if board.uart is None:
         if _is_this_machine(board):
             return Device(board, link(ProcessTransport([_program(build.elf)], where=board.name)), None, None)
         raise NoBoardError(
-            f"the {board.title} has no serial link in this version: run this command on it, or use --emulate"
+            f"the {board.title} is reached over ssh: say --port ssh://[USER@]HOST after edgebit flash --host [USER@]HOST, or run "
+            "this command on it, or use --emulate"
         )
     transport = open_port(port if port is not None else find_port(board), board.uart.baud)
     return Device(board, link(transport), None, None)
@@ -161,9 +166,11 @@ def _program(elf: Path) -> str:
 
 
 def _is_this_machine(board: Board) -> bool:
-    """Whether we run on the Linux board ourselves."""
+    """Whether we run on the Linux board ourselves. A board without a model is any machine of its kind."""
+    if board.port.get("model") == "":
+        return host_arch() == "aarch64" and on_linux()
     try:
         model = Path("/proc/device-tree/model").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
     except OSError:
         return False
-    return model.startswith(board.title.split(" (")[0])
+    return model.startswith(str(board.port.get("model") or board.title.split(" (")[0]))

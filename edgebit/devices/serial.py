@@ -47,7 +47,15 @@ def find_port(board: Board) -> str:
     )
     if ours:
         names = ", ".join(p.device for p in ours)
-        raise NoBoardError(f"more than one {board.title} is connected: {names}; choose with --port")
+        raise NoBoardError(
+            f"more than one {board.title} is connected: {names}; choose with --port",
+            details={"candidates": [p.device for p in ours]},
+        )
+    if not board.usb_ids:
+        raise NoBoardError(
+            f"the {board.title} has no serial port of its own on USB. Its link is {board.link}: name the port with --port "
+            f"(ports here: {seen or 'none'}), or use --emulate"
+        )
     raise NoBoardError(
         f"no {board.title} found on USB; ports here: {seen or 'none'}. Name the port of its UART with "
         "--port, or use --emulate"
@@ -65,8 +73,8 @@ def explain(port: str, error: BaseException) -> PortError:
             fix = "close the program that has it open, or check its permissions"
         else:
             fix = (
-                f"run `sudo usermod -aG {_group(port)} $USER` and log in again, or add a udev rule: "
-                '`SUBSYSTEM=="tty", ATTRS{idVendor}=="<vid>", MODE="0666"`'
+                f"run `sudo usermod -aG {_group(port)} $USER` and log in again, or put this line into "
+                f"/etc/udev/rules.d/70-edgebit.rules and plug the board in again: `{_rule(port)}`"
             )
         return PortError(f"not permitted to open {port}: {fix}")
     if number == errno.EBUSY or "lock" in text.lower() or "busy" in text.lower():
@@ -74,6 +82,17 @@ def explain(port: str, error: BaseException) -> PortError:
     if number == errno.ENOENT or "FileNotFoundError" in text:
         return PortError(f"there is no port {port}; `edgebit boards` lists those that exist")
     return PortError(f"cannot open {port}: {text}")
+
+
+def _rule(port: str) -> str:
+    """The udev rule that lets the user at the screen open a port, for its own USB ids where it is on USB."""
+    for p in list_serial_ports():
+        if p.device == port and p.vid is not None and p.pid is not None:
+            return (
+                f'SUBSYSTEM=="tty", ATTRS{{idVendor}}=="{p.vid:04x}", ATTRS{{idProduct}}=="{p.pid:04x}", '
+                'TAG+="uaccess"'
+            )
+    return f'KERNEL=="{os.path.basename(port)}", TAG+="uaccess"'
 
 
 def _group(port: str) -> str:

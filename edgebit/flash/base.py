@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
 import pkgutil
+import shutil
 import string
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgebit.board import Board
 from edgebit.devices.find import connected_ports
 from edgebit.devices.open import open_device
-from edgebit.errors import LinkError, NoBoardError, UsageError
+from edgebit.errors import (
+    EdgebitError,
+    LinkError,
+    NoBoardError,
+    PortError,
+    ToolchainError,
+    UsageError,
+    WriteError,
+    WrongBoardError,
+)
 
 VOLUMES = "EDGEBIT_VOLUMES"
 """Environment variable: mount points to look at instead of the system's, separated like PATH."""
@@ -35,6 +47,36 @@ class Built(Protocol):
     def image_id(self) -> str: ...
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What the user chose; None: look for it, and refuse to guess between several.
+
+    volume: a mounted drive. port: the serial port of the link (or of the boot loader). probe: a debug probe's serial number.
+    host: a Linux board, [user@]name. emulate: an emulator's name, "" for the board's default. service: also install a
+    systemd unit.
+    """
+
+    volume: str | None = None
+    port: str | None = None
+    probe: str | None = None
+    host: str | None = None
+    emulate: str | None = None
+    service: bool = False
+
+
+NOTHING = Chosen()
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program or Python package that a method uses, for `edgebit doctor`."""
+
+    name: str
+    purpose: str
+    fix: str
+    package: bool = False
+
+
 class Flasher(Protocol):
     """One way to get an image onto a board. Stateless.
 
@@ -42,12 +84,13 @@ class Flasher(Protocol):
     """
 
     name: str
+    needs: tuple[Need, ...]
 
     def can(self, board: Board) -> bool:
         """Whether the board takes images this way."""
         ...
 
-    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+    def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
         """What run() would do, as sentences; looks for the board but changes nothing.
 
         built is None when it is not built yet. A board that is not there yet is a step, not an error.
@@ -55,30 +98,34 @@ class Flasher(Protocol):
         ...
 
     def run(
-        self,
-        board: Board,
-        built: Built,
-        *,
-        volume: str | None = None,
-        emulate: str | None = None,
-        model_id: str | None = None,
+        self, board: Board, built: Built, chosen: Chosen = NOTHING, *, model_id: str | None = None
     ) -> str:
         """Write the image and see that it starts; what was done and seen, in a sentence.
 
-        volume: the board's mounted drive, None to look for it. model_id: the certificate, in hex, of the model
-        that must answer afterwards where the board can be asked.
+        model_id: the certificate, in hex, of the model that must answer afterwards where the board can be asked.
         """
         ...
 
 
-def expected_drive(find: Callable[[], Path], volume: str | None, plug_in: str) -> tuple[list[str], str]:
-    """(steps before writing, the drive's name) for a dry run: the drive `find` finds, or what to do to get one."""
+def expected(
+    find: Callable[[], object], named: str | None, plug_in: str, else_: str
+) -> tuple[list[str], str]:
+    """(steps before writing, the place's name) for a dry run: the one `find` finds, or what to do to get one."""
     try:
         return [], str(find())
-    except NoBoardError:
-        if volume is not None:
+    except NoBoardError as e:
+        if named is not None or e.details.get("candidates"):
             raise
-        return [plug_in], "its drive"
+        return [plug_in], else_
+
+
+def ask(board: Board, chosen: Chosen) -> list[str]:
+    """The last step of a dry run: whether the board can be asked who it is."""
+    if chosen.port is None and chosen.host is None and not connected_ports(board):
+        return [
+            f"not ask the board who it is, since no serial port of it is known (link: {board.link}; --port names it)"
+        ]
+    return ["wait for the board's link, and compare the model and the image it says it runs with this build"]
 
 
 @functools.cache
@@ -94,8 +141,15 @@ def flashers() -> Mapping[str, Flasher]:
     return found
 
 
-def choose_flasher(board: Board, *, emulate: str | None = None, method: str | None = None) -> Flasher:
-    """The method for a board: the emulator's when it is emulated, else the one asked for, or its only one."""
+_CHOICES = {"volume": ("uf2", "msd"), "probe": ("pyocd",), "host": ("ssh",)}
+"""Methods for which a choice makes sense."""
+
+
+def choose_flasher(
+    board: Board, *, emulate: str | None = None, method: str | None = None, chosen: Chosen = NOTHING
+) -> Flasher:
+    """The method for a board: the emulator's when it is emulated, else the one asked for, else the first of its board.toml
+    that goes with what was chosen."""
     known = flashers()
     if method is not None and method not in known:
         raise UsageError(f"there is no flash method {method!r}; there are: {', '.join(sorted(known))}")
@@ -103,7 +157,7 @@ def choose_flasher(board: Board, *, emulate: str | None = None, method: str | No
         if method not in (None, "emulated"):
             raise UsageError(f"--method {method} is for real boards; leave out --emulate")
         return known["emulated"]
-    able = [n for n in sorted(known) if n != "emulated" and known[n].can(board)]
+    able = [n for n in board.flash_methods if n in known and n != "emulated" and known[n].can(board)]
     if method is not None:
         if method not in able:
             raise UsageError(
@@ -115,9 +169,51 @@ def choose_flasher(board: Board, *, emulate: str | None = None, method: str | No
             f"there is no way to flash the {board.title} from here in this version; copy firmware.elf to it by "
             "hand, or use --emulate"
         )
-    if len(able) > 1:
-        raise UsageError(f"the {board.title} can be flashed by {', '.join(able)}; choose with --method")
+    for option, methods in _CHOICES.items():
+        if getattr(chosen, option) is not None:
+            fitting = [n for n in able if n in methods]
+            if not fitting:
+                raise UsageError(
+                    f"--{option} is not for the {board.title}, which is flashed by {' or '.join(able)}"
+                )
+            return known[fitting[0]]
     return known[able[0]]
+
+
+def read_image(board: Board, built: Built) -> bytes:
+    """firmware.bin, checked against the board's flash."""
+    try:
+        data = built.bin.read_bytes()
+    except OSError as e:
+        raise ToolchainError(f"cannot read {built.bin}: {e.strerror}; build it first") from e
+    room = sum(m.length for m in board.memories if m.kind in ("flash", "boot"))
+    if board.memories and len(data) > room:
+        raise WrongBoardError(
+            f"{built.bin.name} has {len(data)} bytes, more than the flash of the {board.title}"
+        )
+    return data
+
+
+def flash_start(board: Board) -> int:
+    """The address that the first byte of firmware.bin is for."""
+    return min(m.origin for m in board.memories if m.kind in ("flash", "boot"))
+
+
+def answers_already(board: Board, built: Built, chosen: Chosen, model_id: str | None) -> str | None:
+    """What a board that already runs this very image says, as a sentence; None when it cannot be asked or runs another."""
+    port = chosen.port
+    if port is None:
+        ports = [] if board.uart is None else connected_ports(board)
+        if len(ports) != 1:
+            return None
+        port = ports[0]
+    try:
+        with open_device(board, built, port=port, model_id=model_id) as device:
+            device.link.timeout, device.link.retries = 0.3, 0
+            hello = device.link.hello()
+    except (LinkError, WrongBoardError, NoBoardError, PortError):
+        return None
+    return f"{port} already runs this image ({hello.model_name!r}, image {hello.image_id})"
 
 
 # Mounted drives
@@ -178,6 +274,19 @@ def wait_until_gone(path: Path, seconds: float) -> bool:
     return True
 
 
+def check_room(path: Path, data: bytes) -> None:
+    """WriteError when a drive says that it has no room for a file. One that cannot say is tried."""
+    try:
+        free = shutil.disk_usage(path.parent).free + (path.stat().st_size if path.is_file() else 0)
+    except OSError:
+        return
+    if 0 < free < len(data):
+        raise WriteError(
+            f"the drive {path.parent} is full: {len(data)} bytes do not fit into the {free} that are free; remove other files "
+            "from it"
+        )
+
+
 def write_through(path: Path, data: bytes) -> bool:
     """Write a file straight onto a drive and push it out; True when every byte was taken.
 
@@ -198,17 +307,37 @@ def write_through(path: Path, data: bytes) -> bool:
     return True
 
 
-def confirm(board: Board, built: Built, model_id: str | None, seconds: float = 5.0) -> str:
-    """Ask a freshly flashed board who it is, where its port shows itself; what came of it, as a clause."""
-    if board.uart is None or not connected_ports(board):
+def not_writable(place: Path, error: OSError, again: str) -> EdgebitError:
+    """Why a drive could not be written, and how to get it to take the image."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PortError(
+            f"not permitted to write to {place}: {error.strerror}; mount it for your user (unmount it, then run "
+            f"`udisksctl mount -b /dev/disk/by-label/{place.name}`), or run this with the rights to write there"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return WriteError(
+            f"writing to {place} failed: the drive is full ({error.strerror}); remove other files from it, or {again}"
+        )
+    return WriteError(f"writing to {place} failed: {error.strerror or error}; {again}")
+
+
+def confirm(
+    board: Board, built: Built, model_id: str | None, chosen: Chosen = NOTHING, seconds: float = 5.0
+) -> str:
+    """Ask a freshly flashed board who it is, where its port is known; what came of it, as a clause."""
+    if chosen.port is None and (board.uart is None or not connected_ports(board)):
         return "it was not asked who it is: connect its UART and run edgebit verify --port PORT"
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with open_device(board, built, model_id=model_id) as device:
+            with open_device(board, built, port=chosen.port, model_id=model_id) as device:
+                device.link.timeout, device.link.retries = 1.0, 0
                 hello = device.link.hello()
                 return f"it answers on {device.title} as {hello.model_name!r}, image {hello.image_id}"
-        except (LinkError, NoBoardError):
-            if time.monotonic() > deadline:
+        except NoBoardError as e:
+            if e.details.get("candidates") or time.monotonic() > deadline:
                 raise
-            time.sleep(0.2)
+        except LinkError as e:
+            if time.monotonic() > deadline:
+                raise LinkError(f"the image was written, but {e}") from e
+        time.sleep(0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgebit.board import Board
 from edgebit.devices.open import emulators, open_device
 from edgebit.errors import WriteError
-from edgebit.flash.base import Built
+from edgebit.flash.base import NOTHING, Built, Chosen, Need
 from edgebit.flash.uf2 import checked_image
 
 
@@ -13,24 +13,19 @@ class EmulatedFlasher:
     """Boots the image in the board's emulator, or runs it when the board is this machine."""
 
     name = "emulated"
+    needs: tuple[Need, ...] = ()
 
     def can(self, board: Board) -> bool:
         return bool(emulators(board)) or board.core.family == "host"
 
-    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+    def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
         ask = "ask it for its model and image" + ("" if built is None else f" ({built.image_id})")
         if board.core.family == "host":
             return ["run the program on this machine", ask]
         return [f"boot the image on the emulated {board.title}", ask]
 
     def run(
-        self,
-        board: Board,
-        built: Built,
-        *,
-        volume: str | None = None,
-        emulate: str | None = None,
-        model_id: str | None = None,
+        self, board: Board, built: Built, chosen: Chosen = NOTHING, *, model_id: str | None = None
     ) -> str:
         host = board.core.family == "host"
         if not host and built.uf2 is not None:
@@ -40,7 +35,7 @@ class EmulatedFlasher:
                 raise WriteError(
                     f"{built.uf2.name} and {built.bin.name} hold different images; build them again"
                 )
-        name = None if host else (emulate or "")
+        name = None if host else (chosen.emulate or "")
         with open_device(board, built, emulate=name, model_id=model_id) as device:
             hello = device.link.hello()
         return f"{device.title} started and answers as {hello.model_name!r}, image {hello.image_id}"

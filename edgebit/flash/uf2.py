@@ -6,8 +6,22 @@ from pathlib import Path
 
 from edgebit.board import Board
 from edgebit.devices.bootrom import refusal
+from edgebit.devices.find import usb_devices
 from edgebit.errors import NoBoardError, ToolchainError, WriteError, WrongBoardError
-from edgebit.flash.base import Built, confirm, expected_drive, mounted_volumes, wait_until_gone, write_through
+from edgebit.flash.base import (
+    NOTHING,
+    Built,
+    Chosen,
+    Need,
+    ask,
+    check_room,
+    confirm,
+    expected,
+    mounted_volumes,
+    not_writable,
+    wait_until_gone,
+    write_through,
+)
 from edgebit.toolchain.uf2 import read_uf2
 
 INFO = "INFO_UF2.TXT"
@@ -19,46 +33,48 @@ class Uf2Flasher:
     """Copies firmware.uf2 to the board's drive; the boot ROM writes it to flash and restarts."""
 
     name = "uf2"
+    needs: tuple[Need, ...] = ()
 
     def can(self, board: Board) -> bool:
         return "uf2" in board.flash_methods
 
-    def steps(self, board: Board, built: Built | None, *, volume: str | None = None) -> list[str]:
+    def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
         image = "the image" if built is None else f"{len(checked_image(board, built)[0])} bytes"
         plug_in = f"plug the {board.title} in with BOOTSEL held (it is not there now)"
-        first, drive = expected_drive(lambda: find_drive(board, volume), volume, plug_in)
+        first, drive = expected(lambda: find_drive(board, chosen.volume), chosen.volume, plug_in, "its drive")
         return [
             *first,
             f"check that {drive} is a {board.title} by its {INFO}",
             f"copy {image} to {_NAME} on {drive} and flush them",
             f"wait up to {RESTART_SECONDS:g} s for the board to restart, which takes the drive away",
+            *ask(board, chosen),
         ]
 
     def run(
-        self,
-        board: Board,
-        built: Built,
-        *,
-        volume: str | None = None,
-        emulate: str | None = None,
-        model_id: str | None = None,
+        self, board: Board, built: Built, chosen: Chosen = NOTHING, *, model_id: str | None = None
     ) -> str:
         data, image = checked_image(board, built)
-        drive = find_drive(board, volume)
+        drive = find_drive(board, chosen.volume)
+        again = "plug the board in again with BOOTSEL held, and repeat"
+        check_room(drive / _NAME, data)
         try:
-            write_through(drive / _NAME, data)
+            whole = write_through(drive / _NAME, data)
         except OSError as e:
-            raise WriteError(
-                f"writing to {drive} failed: {e.strerror or e}; plug the board in again with BOOTSEL held"
-            ) from e
+            raise not_writable(drive, e, again) from e
         if not wait_until_gone(drive / INFO, RESTART_SECONDS):
             raise WriteError(
                 f"{drive} is still there {RESTART_SECONDS:g} s after {len(data)} bytes were written: the boot ROM did not "
-                "take the image; plug the board in again with BOOTSEL held and repeat"
+                f"take the image; {again}"
             )
+        # The boot ROM restarts by itself as soon as it has every block, often before it confirms the last of them.
+        seen = (
+            ""
+            if whole
+            else " (it went before it confirmed the last of them, as it does when it restarts at once)"
+        )
         return (
-            f"{len(image)} bytes of flash written through {drive}; the {board.title} restarted; "
-            + confirm(board, built, model_id)
+            f"{len(image)} bytes of flash written through {drive}{seen}; the {board.title} restarted; "
+            + confirm(board, built, model_id, chosen)
         )
 
 
@@ -113,12 +129,20 @@ def find_drive(board: Board, volume: str | None) -> Path:
         return right[0]
     if right:
         names = ", ".join(map(str, right))
-        raise NoBoardError(f"more than one {board.title} waits for an image: {names}; choose with --volume")
+        raise NoBoardError(
+            f"more than one {board.title} waits for an image: {names}; choose with --volume",
+            details={"candidates": [str(p) for p in right]},
+        )
     if found:
         names = ", ".join(f"{p} ({i or 'no Board-ID'})" for p, i in found.items())
         raise WrongBoardError(f"no {board.title} ({wanted}) waits for an image, but there is {names}")
     if volume is not None:
         raise NoBoardError(f"{volume} is not a drive of a board in BOOTSEL mode: it has no {INFO}")
+    if any((d.vid, d.pid) in board.bootloader_ids for d in usb_devices()):
+        raise NoBoardError(
+            f"a {board.title} waits for an image, but its drive {wanted} is not mounted: run "
+            f"`udisksctl mount -b /dev/disk/by-label/{wanted}`, or mount it and name it with --volume"
+        )
     raise NoBoardError(
         f"no {board.title} waits for an image: hold its BOOTSEL button while plugging it in, and mount the drive "
         f"{wanted} if your system does not (or name it with --volume); or use --emulate"

@@ -18,6 +18,7 @@ from edgebit.devices.cycles import m0
 from edgebit.devices.open import emulators
 from edgebit.devices.uart_models import MODELS
 from edgebit.errors import ToolchainError
+from edgebit.flash.base import flashers
 from edgebit.toolchain.base import find_toolchain
 from edgebit.toolchain.build import BuildResult, build_export
 from edgebit.workflow import Prepared, export_model, prepare_model
@@ -100,6 +101,7 @@ def test_facts_of_a_board_agree_with_each_other(name: str) -> None:
     assert board.uart is not None
     assert board.uart.model in MODELS
     assert all(p.is_file() for p in board.port_sources())
+    assert set(board.flash_methods) <= set(flashers())
 
 
 def test_like_takes_over_what_is_not_stated() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from edgebit.board import load_board
 from edgebit.errors import NoBoardError, ToolchainError, UsageError, WriteError, WrongBoardError
-from edgebit.flash import base, copy, uf2
-from edgebit.flash.base import choose_flasher, flashers
+from edgebit.flash import base, msd, uf2
+from edgebit.flash.base import Chosen, choose_flasher, flashers
 from edgebit.toolchain.uf2 import seal_boot2, write_uf2
 
 PICO, PICO2 = load_board("pico"), load_board("pico2")
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(base.VOLUMES, "")
     monkeypatch.setattr(base, "connected_ports", lambda board: [])
     monkeypatch.setattr(uf2, "RESTART_SECONDS", 0.3)
-    monkeypatch.setattr(copy, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(msd, "WRITE_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -85,17 +85,21 @@ def boot_rom() -> Iterator[Callable[[Path], None]]:
 
 
 def test_methods_are_found() -> None:
-    assert set(flashers()) == {"uf2", "copy", "emulated"}
+    assert set(flashers()) >= {"uf2", "msd", "emulated", "pyocd", "bossac", "teensy_loader", "ssh"}
     assert choose_flasher(PICO).name == "uf2"
-    assert choose_flasher(NUCLEO).name == "copy"
+    assert choose_flasher(NUCLEO).name == "msd"
     assert choose_flasher(PICO, emulate="").name == "emulated"
     assert choose_flasher(load_board("host")).name == "emulated"
     with pytest.raises(UsageError, match="it takes: uf2"):
-        choose_flasher(PICO, method="copy")
-    with pytest.raises(UsageError, match="there are: copy, emulated, uf2"):
+        choose_flasher(PICO, method="msd")
+    with pytest.raises(UsageError, match="there are: bossac, emulated, msd"):
         choose_flasher(PICO, method="jtag")
     with pytest.raises(UsageError, match="no way to flash"):
-        choose_flasher(load_board("rpi5"))
+        choose_flasher(load_board("mps2-an386"))
+    assert choose_flasher(PICO, chosen=Chosen(probe="1")).name == "pyocd"
+    assert choose_flasher(load_board("rpi5"), chosen=Chosen(host="pi")).name == "ssh"
+    with pytest.raises(UsageError, match="--host is not for the Raspberry Pi Pico"):
+        choose_flasher(PICO, chosen=Chosen(host="pi"))
 
 
 def test_the_file_arrives_and_the_board_restarts(
@@ -122,14 +126,14 @@ def test_the_file_arrives_and_the_board_restarts(
 def test_a_board_that_does_not_restart(tmp_path: Path, build: Callable[..., Built]) -> None:
     d = drive(tmp_path, "RPI-RP2", "RPI-RP2")
     with pytest.raises(WriteError, match="still there"):
-        uf2.FLASHER.run(PICO, build(), volume=str(d))
+        uf2.FLASHER.run(PICO, build(), Chosen(volume=str(d)))
 
 
 def test_a_drive_that_cannot_be_written(tmp_path: Path, build: Callable[..., Built]) -> None:
     d = drive(tmp_path, "RPI-RP2", "RPI-RP2")
     (d / "EDGEBIT.UF2").mkdir()
     with pytest.raises(WriteError, match="BOOTSEL"):
-        uf2.FLASHER.run(PICO, build(), volume=str(d))
+        uf2.FLASHER.run(PICO, build(), Chosen(volume=str(d)))
 
 
 def test_none_and_many(tmp_path: Path, build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +142,9 @@ def test_none_and_many(tmp_path: Path, build: Callable[..., Built], monkeypatch:
         uf2.FLASHER.run(PICO, built)
     (tmp_path / "stick").mkdir()
     with pytest.raises(NoBoardError, match="INFO_UF2"):
-        uf2.FLASHER.run(PICO, built, volume=str(tmp_path / "stick"))
+        uf2.FLASHER.run(PICO, built, Chosen(volume=str(tmp_path / "stick")))
     with pytest.raises(NoBoardError):
-        uf2.FLASHER.run(PICO, built, volume=str(tmp_path / "nothing"))
+        uf2.FLASHER.run(PICO, built, Chosen(volume=str(tmp_path / "nothing")))
     two = [drive(tmp_path, n, "RPI-RP2") for n in ("a", "b")]
     monkeypatch.setenv(base.VOLUMES, ":".join(map(str, two)))
     with pytest.raises(NoBoardError, match=r"more than one .*choose with --volume"):
@@ -154,7 +158,7 @@ def test_wrong_boards(tmp_path: Path, build: Callable[..., Built], monkeypatch: 
     with pytest.raises(WrongBoardError, match=r"RP2350"):
         uf2.FLASHER.run(PICO, build())
     with pytest.raises(WrongBoardError, match="is not for a Raspberry Pi Pico"):
-        uf2.FLASHER.run(PICO, build(family=RP2350), volume=str(d))
+        uf2.FLASHER.run(PICO, build(family=RP2350), Chosen(volume=str(d)))
     with pytest.raises(WrongBoardError, match="second-stage boot"):
         uf2.FLASHER.run(PICO, build(image=bytes([1]) + IMAGE[1:]))
     with pytest.raises(WrongBoardError, match="starts at 0x10000000"):
@@ -175,25 +179,70 @@ def test_wrong_boards(tmp_path: Path, build: Callable[..., Built], monkeypatch: 
 
 def test_st_link_drives(tmp_path: Path, build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch) -> None:
     built = build()._replace(uf2=None)
-    with pytest.raises(NoBoardError, match="plug in its ST-LINK"):
-        copy.FLASHER.run(NUCLEO, built)
+    with pytest.raises(NoBoardError, match="plug in its debugger"):
+        msd.FLASHER.run(NUCLEO, built)
     other = tmp_path / "NODE_F401RE"
     other.mkdir()
     (other / "DETAILS.TXT").write_text("Version: 0221\n")
     monkeypatch.setenv(base.VOLUMES, str(other))
     with pytest.raises(WrongBoardError, match="NODE_F401RE"):
-        copy.FLASHER.run(NUCLEO, built)
+        msd.FLASHER.run(NUCLEO, built)
     right = tmp_path / "NODE_F446RE"
     right.mkdir()
     (right / "MBED.HTM").write_text("")
     monkeypatch.setenv(base.VOLUMES, f"{other}:{right}")
-    assert any("EDGEBIT.BIN" in s for s in copy.FLASHER.steps(NUCLEO, built))
+    assert any("EDGEBIT.BIN" in s for s in msd.FLASHER.steps(NUCLEO, built))
     assert not (right / "EDGEBIT.BIN").exists()
-    assert "written through" in copy.FLASHER.run(NUCLEO, built)
+    assert "written through" in msd.FLASHER.run(NUCLEO, built)
     assert (right / "EDGEBIT.BIN").read_bytes() == IMAGE
-    (right / "FAIL.TXT").write_text("The target is not responding\r\n")
+    (right / "FAIL.TXT").write_text("of an earlier attempt\r\n")
+    assert "written through" in msd.FLASHER.run(NUCLEO, built)
+    (right / "EDGEBIT.BIN").unlink()
+
+    def refuse() -> None:
+        while not (right / "EDGEBIT.BIN").exists():
+            time.sleep(0.005)
+        (right / "FAIL.TXT").write_text("The target is not responding\r\n")
+
+    debugger = threading.Thread(target=refuse)
+    debugger.start()
     with pytest.raises(WriteError, match="target is not responding"):
-        copy.FLASHER.run(NUCLEO, built)
+        msd.FLASHER.run(NUCLEO, built)
+    debugger.join()
+
+
+def test_drives_that_say_their_number(
+    tmp_path: Path, build: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number in MBED.HTM or DETAILS.TXT counts, whatever the drive is called."""
+    built = build()._replace(uf2=None)
+    link = '<meta http-equiv="refresh" content="0; url=https://os.mbed.com/platforms/?code=%s0221066FFF"/>'
+    d = tmp_path / "SOMETHING"
+    d.mkdir()
+    monkeypatch.setenv(base.VOLUMES, str(d))
+    (d / "MBED.HTM").write_text(link % "0777")
+    assert "written through" in msd.FLASHER.run(NUCLEO, built)
+    (d / "EDGEBIT.BIN").unlink()
+    for volume in (None, str(d)):
+        with pytest.raises(WrongBoardError, match="0777"):
+            msd.FLASHER.run(load_board("nucleo-l4r5zi"), built, Chosen(volume=volume))
+    d = d.rename(tmp_path / "MICROBIT")
+    monkeypatch.setenv(base.VOLUMES, str(d))
+    (d / "MBED.HTM").write_text('<meta http-equiv="refresh" content="0; url=https://microbit.org/device/"/>')
+    (d / "DETAILS.TXT").write_text(
+        "# DAPLink Firmware\r\nUnique ID: 9904360258824e45005b8008000000397969900b97969900\r\n"
+    )
+    assert msd.find_drive(load_board("microbit-v2"), None) == d
+    with pytest.raises(WrongBoardError, match="9904"):
+        msd.find_drive(load_board("microbit"), None)
+    again = tmp_path / "MICROBIT1"
+    again.mkdir()
+    (again / "DETAILS.TXT").write_text("Unique ID: 9906\r\n")
+    monkeypatch.setenv(base.VOLUMES, f"{d}:{again}")
+    with pytest.raises(NoBoardError, match="more than one") as e:
+        msd.find_drive(load_board("microbit-v2"), None)
+    assert len(e.value.details["candidates"]) == 2
+    assert not list(tmp_path.rglob("EDGEBIT.BIN"))
 
 
 def test_mount_points_with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""A Linux board over ssh, with the system's own OpenSSH client: your keys, your known hosts, your ~/.ssh/config.
+
+Programs live under ROOT in the user's home there: versions/<image id>/program, and current and previous, links to two of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from edgebit.devices.process import ProcessTransport
+from edgebit.errors import EdgebitError, LinkError, NoBoardError, PortError, ToolchainError, UsageError
+
+ROOT = ".local/share/edgebit"
+CONFIG = "EDGEBIT_SSH_CONFIG"
+"""Environment variable: a file for `ssh -F`, instead of the user's."""
+SCHEME = "ssh://"
+_HOST = re.compile(r"(?:[A-Za-z0-9_.][A-Za-z0-9_.-]*@)?[A-Za-z0-9_.:\[\]][A-Za-z0-9_.:\[\]%-]*")
+_LOST = 255  # ssh's own exit status, for everything between here and the remote command
+
+
+def host_of(url: str) -> str:
+    """The host in ssh://[user@]host[:port] or [user@]host; UsageError for what ssh could take for an option."""
+    host = url.removeprefix(SCHEME).rstrip("/")
+    if not _HOST.fullmatch(host):
+        raise UsageError(f"{url!r} should read [USER@]HOST, or ssh://[USER@]HOST[:PORT]")
+    return SCHEME + host if url.startswith(SCHEME) else host
+
+
+def ssh_command(host: str, remote: Sequence[str]) -> list[str]:
+    """The command line that runs `remote` there. It never asks for a password: nobody may be there to answer."""
+    program = shutil.which("ssh")
+    if program is None:
+        raise ToolchainError(
+            "ssh is not installed: install the OpenSSH client (Debian, Ubuntu: apt install openssh-client)"
+        )
+    config = os.environ.get(CONFIG)
+    options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5"]
+    return [program, *(["-F", config] if config else []), *options, "--", host_of(host), *remote]
+
+
+def remote(
+    host: str, command: Sequence[str], data: bytes, *, seconds: float = 60.0, doing: str
+) -> tuple[int, str]:
+    """Run a command there with `data` on its standard input; (its exit status, what it printed).
+
+    Raises what explain() says when the connection could not be made or was lost.
+    """
+    try:
+        done = subprocess.run(
+            ssh_command(host, command), input=data, capture_output=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as e:
+        raise LinkError(f"{host}: no answer within {seconds:g} s while {doing}") from e
+    if done.returncode == _LOST:
+        raise explain(host, done.stderr.decode("utf-8", "replace"), doing)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def explain(host: str, said: str, doing: str) -> EdgebitError:
+    """What keeps ssh from a host, and the exact way out."""
+    name = host.removeprefix(SCHEME).rpartition("@")[2]
+    number = re.fullmatch(r"(.*):(\d+)", name)
+    known = f"[{number.group(1)}]:{number.group(2)}" if number else name
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@")]
+    words = lines[-1] if lines else "it said nothing"
+    if "IDENTIFICATION HAS CHANGED" in said:
+        return PortError(
+            f"{host} shows another host key than before: if it was installed anew, run `ssh-keygen -R '{known}'` and then "
+            f"`ssh {host}` once; if not, somebody may stand between you and it"
+        )
+    if "Host key verification failed" in said:
+        return PortError(
+            f"{host} is not known yet: run `ssh {host}` once, compare its host key, and accept it"
+        )
+    if "Permission denied" in said:
+        return PortError(f"{host} does not let us in: run `ssh-copy-id {host}` once ({words})")
+    if "Could not resolve" in said or "Name or service not known" in said:
+        return NoBoardError(f"there is no host {name!r} ({words}); is it on, and on this network?")
+    if any(w in said for w in ("Connection refused", "timed out", "No route to host", "unreachable")):
+        return NoBoardError(
+            f"{host} does not answer ({words}); is it on, and is its ssh server enabled (raspi-config)?"
+        )
+    return LinkError(f"{host}: the connection was lost while {doing} ({words})")
+
+
+def open_remote(host: str) -> ProcessTransport:
+    """The current program of a host, spoken to through its standard input and output."""
+    status, _ = remote(host, ["test", "-x", f"{ROOT}/current/program"], b"", doing="looking for the program")
+    if status:
+        raise LinkError(f"{host} has no program of EdgeBit's: run edgebit flash --host {host}")
+    return ProcessTransport(ssh_command(host, ["exec", f"{ROOT}/current/program"]), where=host)
