@@ -24,6 +24,7 @@ from edgebit.decoder.canonical import shape_of
 from edgebit.decoder.model import PROJECTIONS, Decoder, DecoderSpec
 from edgebit.decoder.precision import choose_precision
 from edgebit.decoder.reference import Reference
+from edgebit.decoder.text import compile_text
 from edgebit.errors import UsageError
 from edgebit.ir.graph import F32Array
 from edgebit.layouts.base import round_up
@@ -120,8 +121,10 @@ def export_decoder(
         decoder.spec, precision, source_matrix, core, board, context=context, optimize=optimize
     )
     name = model_prefix(decoder.spec.name)
+    table = compile_text(decoder)
+    text = b"" if table is None else table.to_bytes()
     with folder_atomically(Path(out), set(exported_files(Path(out)))) as folder:
-        packed = write_weights(decoder, plan, folder / f"{name}.bin", say)
+        packed = write_weights(decoder, plan, folder / f"{name}.bin", text, say)
         files = program_files(plan, packed, name)
         say("running the reference")
         certificate, vectors = certify(decoder, plan, packed, golden=golden)
@@ -151,14 +154,16 @@ def certify(
 def program_files(plan: DecoderPlan, packed: Packed, name: str) -> dict[str, bytes]:
     """All C of the folder, by path."""
     root = data_dir("runtime_c") / "decoder"
+    text = data_dir("runtime_c") / "text"
     files = {
         "decoder_config.h": config(plan, packed, name).encode(),
         f"{name}_layers.c": layer_table(packed, name).encode(),
     }
     for path in sorted([*root.glob("*.[ch]"), *(root / "linux").glob("*.[ch]")]):
         files[f"decoder/{path.relative_to(root).as_posix()}"] = path.read_bytes()
+    files |= {f"text/{path.name}": path.read_bytes() for path in sorted(text.glob("*.[ch]"))}
     wanted = [f"kernels/{s.split('__')[0]}/{s}.c" for s in plan.stems]
-    wanted += ["include/edgebit/eb_lanes.h", "include/edgebit/eb_status.h"]
+    wanted += ["include/edgebit/eb_lanes.h", "include/edgebit/eb_status.h", "include/edgebit/eb_math.h"]
     wanted += [f"kernels/{f}/{f}.h" for f in ("tmatvec_s8", "tmatmat_s8", "rowdots", "attend")]
     files |= {f"runtime/{path}": raw for path, raw in sources_with_headers(wanted).items()}
     return files
@@ -188,6 +193,7 @@ def manifest(
         "core": plan.core.name,
         "source_name": decoder.source,
         "notes": list(decoder.notes),
+        "tokenizer": packed.text_bytes > 0,
         "model_id": packed.model_id,
         "certificate": certificate,
         "spec": asdict(spec),

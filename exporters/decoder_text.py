@@ -62,6 +62,8 @@ def config(plan: DecoderPlan, packed: Packed, name: str) -> str:
         ("HEAD_SCALE", f"{packed.head_scale}u"),
         ("ROPE", f"{packed.rope}u"),
         ("FINAL_NORM", f"{packed.final_norm}u"),
+        ("TEXT", f"{packed.text}u"),
+        ("TEXT_BYTES", f"{packed.text_bytes}u"),
         ("WEIGHT_BYTES", f"{packed.total}ull"),
         ("TOKEN_BYTES", f"{packed.token_bytes}ull"),
         ("MODEL_ID", f"{{{identity}}}"),

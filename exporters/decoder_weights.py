@@ -5,7 +5,7 @@
     body         65536; sections start at multiples of 65536 (pages are up to 64 KiB), tensors at multiples of 64:
                    embedding and head   (vocab, width rounded up to 16) as stored
                    projections          trits in the kernel's layout
-                   the rest             scales, biases, normalisations, angles; binary32
+                   the rest             scales, biases, normalisations, angles; binary32; the tokenizer's table
 
 Places are in units of 64 bytes.
 """
@@ -62,6 +62,8 @@ class Packed:
     final_norm: int = 0
     norms: list[dict[str, int]] = field(default_factory=list)
     matrices: list[dict[str, Matrix]] = field(default_factory=list)
+    text: int = 0
+    text_bytes: int = 0
     token_bytes: int = 0
     projection_bytes: int = 0
     matrix_bytes: int = 0
@@ -122,9 +124,14 @@ def _put_rows(w: _Writer, matrix: Rows, width: int) -> int:
 
 
 def write_weights(
-    decoder: Decoder, plan: DecoderPlan, path: Path, say: Callable[[str], None] = lambda _: None
+    decoder: Decoder,
+    plan: DecoderPlan,
+    path: Path,
+    text: bytes = b"",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Packed:
-    """Write the file; no tensor but the one at hand is in memory, and at the end what is small."""
+    """Write the file; no tensor but the one at hand is in memory, and at the end what is small. text: the
+    tokenizer's table."""
     spec, precision = decoder.spec, plan.precision
     packed = Packed()
     digest = hashlib.sha256(canonical.spec_json(spec, precision))
@@ -189,6 +196,7 @@ def write_weights(
         packed.rest_bytes = w.at - start
         angles = tables(spec.rope, spec.head_dim, plan.context)
         packed.rope = w.put(_little(angles))
+        packed.text, packed.text_bytes = w.put(text), len(text)
         w.align(SECTION)
         if spec.tied:
             packed.head_scale = packed.embed_scale

@@ -112,7 +112,7 @@ eb_status EB_D(init)(eb_d_context *ctx, const void *weights, void *kv, void *scr
 void EB_D(tile)(eb_d_context *ctx, int32_t thread, const int32_t *ids, int32_t n, int32_t first);
 
 // The logits after token `index` of the last tile; [VOCAB], valid for all threads after EB_D(sync).
-const float *EB_D(head)(eb_d_context *ctx, int32_t thread, int32_t index);
+float *EB_D(head)(eb_d_context *ctx, int32_t thread, int32_t index);
 
 void EB_D(sync)(eb_d_context *ctx);
 

@@ -36,7 +36,7 @@ void EB_D(embed)(const eb_d_context *ctx, int32_t id, float *hidden) {
 #endif
 }
 
-const float *EB_D(head)(eb_d_context *ctx, int32_t thread, int32_t index) {
+float *EB_D(head)(eb_d_context *ctx, int32_t thread, int32_t index) {
     eb_d_scratch s;
     EB_D(scratch_of)(ctx, thread, &s);
     int32_t first, last;

@@ -39,15 +39,23 @@ static void check_finite(const eb_d_context *ctx) {
     }
 }
 
-static int32_t most_likely(const float *logits) {
-    int32_t best = 0;
-    for (int32_t i = 1; i < EB_D_VOCAB; i++) {
-        best = logits[i] > logits[best] ? i : best;
+// The next token; the logits are spoilt.
+static int32_t choose(const eb_options *o, float *logits, const uint32_t *history, int32_t n) {
+    static uint32_t seen[(EB_D_VOCAB + 31) / 32];
+    static eb_rng rng;
+    static int seeded;
+    if (!seeded) {
+        eb_rng_seed(&rng, o->seed);
+        seeded = 1;
     }
     if (traced.on) {
         traced.logits = eb_crc32(traced.logits, logits, EB_D_VOCAB * sizeof *logits);
     }
-    return best;
+    const int32_t token = eb_sample(&o->sampling, logits, EB_D_VOCAB, history, (size_t)n, seen, &rng);
+    if (token < 0) {
+        eb_die(EXIT_MODEL, "the logits are not finite: the weights are damaged; run with --check");
+    }
+    return token;
 }
 
 static int is_end(int32_t token) {
@@ -56,12 +64,12 @@ static int is_end(int32_t token) {
             return 1;
         }
     }
-    return 0;
+    return eb_text_is_end(token);
 }
 
 // The prompt, tile by tile; the logits after it.
-static const float *prefill(const eb_options *o, const eb_d_context *ctx) {
-    const float *logits = NULL;
+static float *prefill(const eb_options *o, const eb_d_context *ctx) {
+    float *logits = NULL;
     for (int32_t at = 0; at < o->count; at += EB_D_TILE) {
         const int32_t n = o->count - at < EB_D_TILE ? o->count - at : EB_D_TILE;
         logits = eb_pool_run(o->ids + at, n, at, at + n == o->count && !o->logits);
@@ -75,7 +83,7 @@ static const float *prefill(const eb_options *o, const eb_d_context *ctx) {
     return logits;
 }
 
-static void report(const eb_options *o, const int32_t *out, int32_t made, double first, double rest) {
+static void report(const eb_options *o, const uint32_t *out, int32_t made, double first, double rest) {
     const double prefill_rate = first > 0 ? o->count / first : 0;
     const double decode_rate = made > 1 && rest > 0 ? (made - 1) / rest : 0;
     const double kv = (double)EB_D(kv_bytes)(EB_D_CONTEXT) / EB_D_CONTEXT;
@@ -107,24 +115,32 @@ static void report(const eb_options *o, const int32_t *out, int32_t made, double
     (void)printf("}\n");
 }
 
-// Token by token; returns how many.
-static int32_t generate(const eb_options *o, const eb_d_context *ctx, const float *logits, int32_t *out) {
+// Token by token; returns how many. history: the prompt, then room for the tokens.
+static int32_t generate(const eb_options *o, const eb_d_context *ctx, float *logits, uint32_t *history,
+                        int as_text) {
     int32_t made = 0;
     while (made < o->tokens) {
-        const int32_t token = most_likely(logits);
-        out[made++] = token;
-        if (!o->json) {
+        const int32_t token = choose(o, logits, history, o->count + made);
+        const int32_t position = o->count + made;
+        history[position] = (uint32_t)token;
+        made++;
+        const int end = is_end(token) && !o->go_on;
+        if (as_text && !o->json && !end) {
+            eb_text_show(token);
+        } else if (!as_text && !o->json) {
             (void)printf("%s%d", made == 1 ? "" : " ", (int)token);
             (void)fflush(stdout);
         }
-        const int32_t position = o->count + made - 1;
-        if ((is_end(token) && !o->go_on) || made == o->tokens || position >= o->context) {
+        if (end || made == o->tokens || position >= o->context) {
             break;
         }
-        logits = eb_pool_run(&out[made - 1], 1, position, 1);
+        logits = eb_pool_run(&token, 1, position, 1);
         check_finite(ctx);
     }
-    if (!o->json && made > 0) {
+    if (as_text && !o->json) {
+        eb_text_end();
+    }
+    if (!o->json) {
         (void)printf("\n");
     }
     return made;
@@ -138,8 +154,14 @@ int main(int argc, char **argv) {
     static eb_d_context ctx;
     eb_options o;
     eb_read_options(argc, argv, &o);
-    if (o.prompt != NULL) {
-        eb_die(EXIT_USAGE, "this program has no tokenizer; give --prompt-ids");
+    eb_take_memory(&o, &ctx);
+    const int has_text = eb_text_open(ctx.weights);
+    const int as_text = o.prompt != NULL;
+    if (as_text) {
+        if (!has_text) {
+            eb_die(EXIT_USAGE, "the model was exported without a tokenizer; give --prompt-ids");
+        }
+        eb_text_encode(&o);
     }
     if (o.count < 1) {
         eb_die(EXIT_USAGE, "a prompt of at least one token is needed; see --help");
@@ -148,24 +170,26 @@ int main(int argc, char **argv) {
         eb_die(EXIT_USAGE, "the prompt has %d tokens and the context %d positions", (int)o.count,
                (int)o.context);
     }
-    eb_take_memory(&o, &ctx);
-    eb_pool_start(&ctx);
-    traced.on = o.trace;
     const int32_t room = o.context - o.count + 1;
     o.tokens = o.tokens < room ? o.tokens : room;
-    int32_t *out = malloc(((size_t)o.tokens + 1) * sizeof *out);
-    if (out == NULL) {
+    uint32_t *history = malloc(((size_t)o.count + (size_t)o.tokens) * sizeof *history);
+    if (history == NULL) {
         eb_die(EXIT_FIT, "no memory for %d tokens", (int)o.tokens);
     }
+    for (int32_t i = 0; i < o.count; i++) {
+        history[i] = (uint32_t)o.ids[i];
+    }
+    eb_pool_start(&ctx);
+    traced.on = o.trace;
     const double start = now();
-    const float *logits = prefill(&o, &ctx);
+    float *logits = prefill(&o, &ctx);
     const double between = now();
     if (!o.logits) {
-        const int32_t made = generate(&o, &ctx, logits, out);
-        report(&o, out, made, between - start, now() - between);
+        const int32_t made = generate(&o, &ctx, logits, history, as_text);
+        report(&o, history + o.count, made, between - start, now() - between);
     }
     eb_pool_stop();
-    free(out);
+    free(history);
     free(o.ids);
     return fflush(stdout) == 0 && eb_image_id[0] + 1 > 0 ? 0 : EXIT_WRITE;
 }

@@ -14,6 +14,8 @@ static const char help[] =
     "  --prompt TEXT         text to start from\n"
     "  --tokens N            how many tokens to add [64]\n"
     "  --context N           positions there is memory for, at most " EB_D_CONTEXT_TEXT " [all]\n"
+    "  --temperature X       0 takes the most likely token [0]\n"
+    "  --top-k N, --top-p X, --min-p X, --repetition-penalty X, --seed N\n"
     "  --threads N           [one for each processor]\n"
     "  --weights FILE        [" EB_D_WEIGHTS_NAME " beside the program]\n"
     "  --go-on               do not stop at an end-of-text token\n"
@@ -43,6 +45,16 @@ static int32_t number(const char *option, const char *text, int32_t low, int32_t
                text == NULL ? "nothing" : text);
     }
     return (int32_t)v;
+}
+
+static float fraction(const char *option, const char *text, float low, float high) {
+    char *end = NULL;
+    const float v = text == NULL ? 0.0f : strtof(text, &end);
+    if (text == NULL || end == text || *end != '\0' || !(v >= low && v <= high)) {
+        eb_die(EXIT_USAGE, "%s takes a number from %g to %g, not %s", option, (double)low, (double)high,
+               text == NULL ? "nothing" : text);
+    }
+    return v;
 }
 
 // Numbers separated by spaces or commas.
@@ -81,6 +93,7 @@ static const char *beside(const char *program) {
 void eb_read_options(int argc, char **argv, eb_options *o) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     *o = (eb_options){.tokens = 64, .context = EB_D_CONTEXT};
+    o->sampling = (eb_sampling){.top_p = 1.0f, .repetition_penalty = 1.0f};
     o->threads = processors < 1 ? 1 : processors > EB_D_MAX_THREADS ? EB_D_MAX_THREADS : (int32_t)processors;
     o->weights = beside(argc > 0 ? argv[0] : "");
     for (int i = 1; i < argc; i++) {
@@ -107,6 +120,18 @@ void eb_read_options(int argc, char **argv, eb_options *o) {
             o->context = number(a, value, 1, EB_D_CONTEXT);
         } else if (strcmp(a, "--threads") == 0) {
             o->threads = number(a, value, 1, EB_D_MAX_THREADS);
+        } else if (strcmp(a, "--temperature") == 0) {
+            o->sampling.temperature = fraction(a, value, 0.0f, 100.0f);
+        } else if (strcmp(a, "--top-k") == 0) {
+            o->sampling.top_k = (uint32_t)number(a, value, 0, INT32_MAX);
+        } else if (strcmp(a, "--top-p") == 0) {
+            o->sampling.top_p = fraction(a, value, 0x1p-20f, 1.0f);
+        } else if (strcmp(a, "--min-p") == 0) {
+            o->sampling.min_p = fraction(a, value, 0.0f, 1.0f);
+        } else if (strcmp(a, "--repetition-penalty") == 0) {
+            o->sampling.repetition_penalty = fraction(a, value, 0x1p-10f, 0x1p10f);
+        } else if (strcmp(a, "--seed") == 0) {
+            o->seed = (uint64_t)number(a, value, 0, INT32_MAX);
         } else if (value != NULL && strcmp(a, "--weights") == 0) {
             o->weights = value;
         } else if (value != NULL && strcmp(a, "--prompt") == 0) {

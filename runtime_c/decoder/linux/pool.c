@@ -12,7 +12,7 @@ static struct {
     const int32_t *ids;
     int32_t n, first, index;
     int tile, head, quit;
-    const float *logits;
+    float *logits;
 } job;
 
 static pthread_t threads[EB_D_MAX_THREADS];
@@ -33,7 +33,7 @@ static void take_part(int32_t thread) {
         EB_D(tile)(job.ctx, thread, job.ids, job.n, job.first);
     }
     if (job.head) {
-        const float *logits = EB_D(head)(job.ctx, thread, job.index);
+        float *logits = EB_D(head)(job.ctx, thread, job.index);
         if (thread == 0) {
             job.logits = logits;
         }
@@ -62,7 +62,7 @@ void eb_pool_start(eb_d_context *ctx) {
     }
 }
 
-const float *eb_pool_run(const int32_t *ids, int32_t n, int32_t first, int head) {
+float *eb_pool_run(const int32_t *ids, int32_t n, int32_t first, int head) {
     job.ids = ids;
     job.n = n;
     job.first = first;
@@ -75,7 +75,7 @@ const float *eb_pool_run(const int32_t *ids, int32_t n, int32_t first, int head)
     return head ? job.logits : NULL;
 }
 
-const float *eb_pool_head(int32_t index) {
+float *eb_pool_head(int32_t index) {
     job.index = index;
     job.tile = 0;
     job.head = 1;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text in and out, where the model was exported with its tokenizer.
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+#include "text/eb_text.h"
+
+static struct {
+    eb_tokenizer tokenizer;
+    eb_detokenizer out;
+    char *room;
+    size_t room_bytes;
+    int open;
+} text;
+
+int eb_text_open(const uint8_t *weights) {
+    if (EB_D_TEXT_BYTES == 0) {
+        return 0;
+    }
+    if (eb_tokenizer_open(weights + (size_t)EB_D_TEXT * EB_D_UNIT, EB_D_TEXT_BYTES, &text.tokenizer) !=
+        EB_TEXT_OK) {
+        eb_die(EXIT_MODEL, "the tokenizer in the weights file is damaged; copy the file again");
+    }
+    eb_detokenizer_init(&text.out, &text.tokenizer, 0);
+    text.room_bytes = eb_detokenizer_room(&text.tokenizer);
+    text.room = malloc(text.room_bytes);
+    text.open = text.room != NULL;
+    return text.open;
+}
+
+void eb_text_encode(eb_options *o) {
+    const size_t bytes = strlen(o->prompt);
+    const size_t scratch_bytes = eb_tokenizer_scratch(&text.tokenizer, bytes);
+    const uint32_t prefix = text.tokenizer.n_prefix;
+    const size_t cap = 4 * bytes + prefix + 16;
+    uint32_t *ids = malloc(cap * sizeof *ids);
+    void *scratch = malloc(scratch_bytes);
+    o->ids = malloc(cap * sizeof *o->ids);
+    if (ids == NULL || scratch == NULL || o->ids == NULL) {
+        eb_die(EXIT_FIT, "no memory for a prompt of %zu bytes", bytes);
+    }
+    for (uint32_t i = 0; i < prefix; i++) {
+        ids[i] = text.tokenizer.prefix[i];
+    }
+    size_t count = 0;
+    const int32_t status =
+        eb_tokenizer_encode(&text.tokenizer, o->prompt, bytes, prefix == 0 ? EB_TEXT_START : 0, ids + prefix,
+                            cap - prefix, scratch, scratch_bytes, &count);
+    if (status == EB_TEXT_CHARACTER) {
+        eb_die(EXIT_USAGE, "the prompt has a character, after %zu tokens, that the model's vocabulary lacks",
+               count);
+    }
+    if (status < 0 || count + prefix > INT32_MAX) {
+        eb_die(EXIT_USAGE, "the prompt cannot be turned into tokens (status %d)", (int)status);
+    }
+    o->count = (int32_t)(count + prefix);
+    for (int32_t i = 0; i < o->count; i++) {
+        o->ids[i] = (int32_t)ids[i];
+    }
+    free(ids);
+    free(scratch);
+}
+
+void eb_text_show(int32_t id) {
+    const int32_t n = eb_detokenizer_push(&text.out, (uint32_t)id, text.room, text.room_bytes);
+    if (n > 0) {
+        (void)fwrite(text.room, 1, (size_t)n, stdout);
+    }
+    (void)fflush(stdout);
+}
+
+void eb_text_end(void) {
+    const int32_t n = eb_detokenizer_flush(&text.out, text.room, text.room_bytes);
+    if (n > 0) {
+        (void)fwrite(text.room, 1, (size_t)n, stdout);
+    }
+    free(text.room);
+    text.room = NULL;
+}
+
+int eb_text_is_end(int32_t id) {
+    return text.open && eb_tokenizer_is_eos(&text.tokenizer, (uint32_t)id);
+}
