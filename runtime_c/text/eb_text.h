@@ -191,7 +191,8 @@ enum {
     EB_CHAT_HAS_SYSTEM = 1,
     EB_CHAT_TRIM_SYSTEM = 2, // two bits each: white space is removed at the left, at the right
     EB_CHAT_TRIM_USER = 8,
-    EB_CHAT_TRIM_ANSWER = 32
+    EB_CHAT_TRIM_ANSWER = 32,
+    EB_CHAT_TRIM_FIRST = 128 // for the user text right after a system text
 };
 
 // A prompt being put together. Text is gathered until a special token ends it, and only then encoded, so that
@@ -209,7 +210,8 @@ typedef struct {
 
 // Adds a part of the chat template. EB_TEXT_ARGUMENT when the model has none (or no system part).
 int32_t eb_prompt_part(eb_prompt *p, uint32_t part);
-// Adds text of a role: trim is EB_CHAT_TRIM_SYSTEM, _USER, _ANSWER, or 0 for a prompt that is not a chat.
+// Adds text of a role: trim is EB_CHAT_TRIM_SYSTEM, _FIRST, _USER, _ANSWER, or 0 for a prompt that is not a
+// chat.
 int32_t eb_prompt_text(eb_prompt *p, const char *text, size_t n, uint32_t trim);
 // Adds one token, special or not.
 int32_t eb_prompt_token(eb_prompt *p, uint32_t id);

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgebit.decoder.model import Decoder
 from edgebit.decoder.text.chars import compile_chars
-from edgebit.decoder.text.chat import ChatError, take_apart
+from edgebit.decoder.text.chat import NEXT, ChatError, take_apart
 from edgebit.decoder.text.hf_json import add_token, compile_json
 from edgebit.decoder.text.spm_model import compile_model
 from edgebit.decoder.text.table import TextTable
@@ -141,3 +141,8 @@ def _chat(
         table.chat = take_apart(template, special_names(config, names), table)
     except ChatError as e:
         table.notes.append(f"{where}: no chat, because {e}")
+        return
+    # The token that ends a turn ends the answer, even where a base model's configuration does not list it.
+    end = table.chat.parts[NEXT][:1]
+    if end and isinstance(end[0], int) and end[0] not in table.eos:
+        table.eos.append(end[0])

@@ -58,6 +58,7 @@ class ChatFlag(IntFlag):
     TRIM_SYSTEM = 2
     TRIM_USER = 8
     TRIM_ANSWER = 32
+    TRIM_FIRST = 128
 
 
 _NO_FLAGS = Flag(0)
