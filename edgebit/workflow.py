@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from edgebit.bench.folder import MANIFEST, ExportFolder, open_export
+from edgebit.bench.language_model import LanguageModelFolder, open_language_model
 from edgebit.bench.vectors import canonical_vector, load_vectors, random_vectors
 from edgebit.board import resolve_target
 from edgebit.errors import UsageError
-from edgebit.importers.base import load_model
+from edgebit.importers.base import load_decoder, load_model
 from edgebit.importers.oracle import run_source
 from edgebit.ir import Graph
 from edgebit.ir.graph import Array
@@ -130,6 +131,34 @@ def export_model(
     say(f"writing {out}")
     pipeline.export_model(plan, [canonical_vector(prepared.graph, v) for v in source], out, meta=meta)
     return open_export(out), plan
+
+
+def export_language_model(
+    model: str,
+    target: str,
+    out: Path | None = None,
+    *,
+    context: int | None = None,
+    kv: str = "f16",
+    head: str = "int8",
+    optimize: str = "balanced",
+    golden: bool = True,
+    say: Say = _quiet,
+    **reading: Any,
+) -> LanguageModelFolder:
+    """Read a language model and write its export folder (default build/<name>-<target>).
+
+    reading: the options of edgebit.importers.base.load_decoder.
+    """
+    resolve_target(target)
+    say(f"reading {model}")
+    decoder = load_decoder(model, **reading)
+    out = out or Path("build") / f"{model_name(Path(decoder.spec.name))}-{target}"
+    exporter: Any = importlib.import_module("edgebit.exporters.decoder")
+    exporter.export_decoder(
+        decoder, target, out, context=context, kv=kv, matrix=head, optimize=optimize, golden=golden, say=say
+    )
+    return open_language_model(out)
 
 
 def _sha256(path: Path) -> str:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edgebit.bench.language_model import LanguageModelFolder
 from edgebit.board import resolve_target
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import fit_table
-from edgebit.workflow import export_model, prepare_model
+from edgebit.importers.base import is_decoder
+from edgebit.workflow import export_language_model, export_model, prepare_model
 
 
 def command(
@@ -27,6 +29,27 @@ def command(
     vectors: o.Vectors = None,
     limit: o.Limit = None,
     optimize: o.Optimize = "balanced",
+    context: Annotated[
+        int | None,
+        typer.Option(
+            help="Language models: positions there may be [the model's, at most 4096].", show_default=False
+        ),
+    ] = None,
+    kv: Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")] = "f16",
+    head: Annotated[
+        str, typer.Option(help="Language models: embedding and head as int8, or as in the source.")
+    ] = "int8",
+    masters: Annotated[
+        str | None,
+        typer.Option(help="Language models: quantise float masters by absmean or sign.", show_default=False),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(help="Language models: silu or relu2, where the file does not say.", show_default=False),
+    ] = None,
+    golden: Annotated[
+        bool, typer.Option(help="Language models: run the reference, for a certificate.")
+    ] = True,
     json: JsonFlag = False,
 ) -> None:
     """Compile a trained model to a folder of static C.
@@ -44,6 +67,22 @@ def command(
         def say(text: str) -> None:
             bar.update(task, description=text)
 
+        if is_decoder(model):
+            reading = {"masters": masters, "activation": activation}
+            exported = export_language_model(
+                str(model),
+                target,
+                out,
+                context=context,
+                kv=kv,
+                head=head,
+                optimize=optimize,
+                golden=golden,
+                say=say,
+                **reading,
+            )
+            _language_model(output, exported)
+            return
         prepared = prepare_model(
             model, activations=activations, calibration=calibration, batch=batch, say=say
         )
@@ -77,3 +116,31 @@ def command(
         "fit",
     ]
     output.result({k: m[k] for k in keys} | {"path": str(folder.path)})
+
+
+def _language_model(output: Output, folder: LanguageModelFolder) -> None:
+    """What was exported, in a few lines."""
+    m = folder.manifest
+    w = m["weights"]
+    for note in m["notes"]:
+        output.say(note)
+    output.say(
+        f": {count(w['count'])} ternary weights at {w['bits_per_weight']:.2f} bits, {w['bytes_per_token'] / 1e6:,.1f} MB "
+        f"of weights read a token, {m['kv_bytes_per_position'] / 1e3:,.1f} kB of keys and values a position, "
+        f"context {m['context']}",
+        head=str(folder.path),
+    )
+    output.say(f"certificate {m['certificate'] or 'none: exported without golden runs'}")
+    keys = (
+        "name",
+        "target",
+        "board",
+        "core",
+        "model_id",
+        "certificate",
+        "context",
+        "kernels",
+        "layout",
+        "weights",
+    )
+    output.result({k: m[k] for k in keys} | {"path": str(folder.path), "notes": m["notes"]})

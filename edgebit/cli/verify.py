@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from edgebit.bench.folder import newest_export
+from edgebit.bench.language_model import is_language_model, open_language_model, prove
 from edgebit.bench.session import connect
 from edgebit.bench.vectors import canonical_vector, load_vectors
 from edgebit.bench.verify import expect, golden, verify
@@ -26,6 +30,10 @@ def command(
     --vectors) and compares every layer's output. Exits 9 and names the first layer that differs.
     """
     output = Output(json)
+    named = path or newest_export(Path("build"), board)
+    if is_language_model(named):
+        _language_model(output, named, emulate, toolchain)
+        return
     folder = o.find_export(path, board)
     with output.progress() as bar:
         task = bar.add_task(f"running the reference for {folder.path.name}", total=None)
@@ -56,6 +64,31 @@ def command(
     of = "" if result.certificate == folder.manifest["certificate"] else f" of these {result.vectors} vectors"
     output.say(f"certificate{of} {result.certificate}")
     output.result(result.to_dict())
+
+
+def _language_model(output: Output, path: Path, emulate: str | None, toolchain: str | None) -> None:
+    """The same for a language model: its golden prompts, with one thread and with several."""
+    folder = open_language_model(path)
+    with output.progress() as bar:
+        bar.add_task(f"verifying {folder.name}", total=None)
+        proof = prove(folder, emulate=emulate, toolchain=toolchain)
+    threads = ", ".join(map(str, proof.threads))
+    output.say(
+        f" on {proof.runs} prompts: {folder.name} on {proof.where}, every layer, logit and token, {threads} threads",
+        head="bit-exact",
+        good=True,
+    )
+    output.say(f"certificate {proof.certificate}")
+    output.result(
+        {
+            "bit_exact": True,
+            "name": folder.name,
+            "where": proof.where,
+            "threads": list(proof.threads),
+            "runs": proof.runs,
+            "certificate": proof.certificate,
+        }
+    )
 
 
 def _mismatch(name: str, where: str, details: dict[str, object]) -> MismatchError:

@@ -1,0 +1,216 @@
+"""An exported language model: its folder read back, its program built and run, its certificate proved.
+
+Export folders may come from elsewhere: what is relied on here is checked when the folder is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebit.bench.folder import MANIFEST
+from edgebit.board import Board, load_board
+from edgebit.devices.qemu import find_program
+from edgebit.errors import (
+    EdgebitError,
+    FitError,
+    MismatchError,
+    ModelError,
+    NoBoardError,
+    UsageError,
+    WrongBoardError,
+)
+from edgebit.toolchain.build import build_export
+
+KIND = "decoder"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_ERRORS: dict[int, type[EdgebitError]] = {2: UsageError, 3: ModelError, 4: FitError, 7: WrongBoardError}
+
+
+@dataclass(frozen=True)
+class LanguageModelFolder:
+    """One export of a language model on disk."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def board(self) -> Board:
+        return load_board(str(self.manifest["board"]))
+
+    @property
+    def weights(self) -> Path:
+        return self.path / f"{self.name}.bin"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Golden runs that equalled the reference: on what, with how many threads each."""
+
+    where: str
+    threads: tuple[int, ...]
+    runs: int
+    certificate: str
+
+
+def is_language_model(path: Path) -> bool:
+    """Whether an export folder holds a language model; False when it cannot be read."""
+    try:
+        found = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("kind") == KIND
+
+
+def open_language_model(path: Path) -> LanguageModelFolder:
+    """Read an export folder; UsageError when it holds no language model, ModelError when it is damaged."""
+    try:
+        m = json.loads((path / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path}: not an export folder ({MANIFEST} is missing)") from None
+    except (OSError, ValueError, RecursionError) as e:
+        raise ModelError(f"{path}: a damaged export folder ({e}); export the model again") from e
+    if not isinstance(m, dict) or m.get("kind") != KIND:
+        raise UsageError(
+            f"{path}: holds a network and no language model; see edgebit verify and edgebit bench"
+        )
+    good = isinstance(m.get("name"), str) and _NAME.fullmatch(m["name"]) and isinstance(m.get("board"), str)
+    if not good or not isinstance(m.get("golden"), list) or not all(map(_golden, m["golden"])):
+        raise ModelError(f"{path}: a damaged export folder; export the model again")
+    if not (m.get("certificate") is None or isinstance(m["certificate"], str)):
+        raise ModelError(f"{path}: a damaged export folder (its certificate); export the model again")
+    folder = LanguageModelFolder(path, m)
+    if not folder.weights.is_file():
+        raise ModelError(f"{path}: {folder.name}.bin is missing; export the model again")
+    return folder
+
+
+def _golden(v: object) -> bool:
+    def numbers(key: str) -> bool:
+        found = v.get(key) if isinstance(v, dict) else None
+        return isinstance(found, list) and all(type(n) is int and 0 <= n < 1 << 32 for n in found)
+
+    return (
+        isinstance(v, dict)
+        and all(numbers(k) for k in ("prompt", "tokens", "layer_crcs"))
+        and type(v.get("logits_crc")) is int
+    )
+
+
+def command_line(
+    folder: LanguageModelFolder, *, emulate: str | None = None, toolchain: str | None = None
+) -> tuple[list[str], str]:
+    """What starts the model's program, built if need be, and where that is.
+
+    emulate: "auto" or "qemu" for a board that is not this machine. NoBoardError when it is needed and not given.
+    """
+    board = folder.board
+    host = board.core.family == "host"
+    if emulate not in (None, "", "auto", "qemu"):
+        raise UsageError(f"language models are emulated by qemu, not by {emulate!r}")
+    if not host and emulate is None and platform.machine().lower() not in ("aarch64", "arm64"):
+        raise NoBoardError(
+            f"{folder.path} is for the {board.title}: copy the folder and its .build there and run it, or use --emulate"
+        )
+    elf = build_export(folder.path, toolchain=toolchain).elf
+    start = [str(elf.resolve())]
+    where = "this machine"
+    if not host and emulate is not None:
+        options = board.emulators.get("qemu")
+        if options is None:
+            raise UsageError(f"there is no emulation of Linux programs for the {board.title}")
+        start = [find_program(options["program"]), "-cpu", options["cpu"], *start]
+        where = f"{options['program']} as {board.name}"
+    return [*start, "--weights", str(folder.weights.resolve())], where
+
+
+def run_program(command: Sequence[str], name: str, *, show: bool = False) -> str:
+    """Run a model's program to its end; its standard output, or "" when that was shown as it came.
+
+    The program's own sentence becomes the error that its exit code stands for.
+    """
+    sys.stdout.flush()
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=None if show else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        out, words = process.communicate()
+        code = process.returncode
+    if code:
+        said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}"
+        raise _ERRORS.get(code, EdgebitError)(said)
+    if show:
+        sys.stderr.write(words)
+    return out or ""
+
+
+def prove(
+    folder: LanguageModelFolder,
+    *,
+    emulate: str | None = None,
+    threads: Sequence[int] = (1, 2, 3),
+    toolchain: str | None = None,
+) -> Proof:
+    """Run the golden prompts and compare every layer, every logit and every token with the reference.
+
+    MismatchError names the first layer that differs.
+    """
+    m = folder.manifest
+    if m["certificate"] is None or not m["golden"]:
+        raise UsageError(
+            f"{folder.path} was exported without golden runs; export it again without --no-golden"
+        )
+    command, where = command_line(folder, emulate=emulate, toolchain=toolchain)
+    for n in threads:
+        for number, golden in enumerate(m["golden"]):
+            asked = [
+                "--prompt-ids",
+                " ".join(map(str, golden["prompt"])),
+                "--tokens",
+                str(len(golden["tokens"])),
+            ]
+            asked += ["--threads", str(n), "--json", "--trace", "--go-on", "--check"]
+            found = json.loads(run_program([*command, *asked], folder.name))
+            _compare(folder, where, n, number, golden, found)
+    return Proof(where, tuple(threads), len(m["golden"]), str(m["certificate"]))
+
+
+def _compare(
+    folder: LanguageModelFolder,
+    where: str,
+    threads: int,
+    number: int,
+    golden: dict[str, Any],
+    found: dict[str, Any],
+) -> None:
+    layers = len(golden["layer_crcs"]) - 1
+    text = (
+        f"{folder.name} on {where} with {threads} threads differs from the reference in golden run {number}: "
+    )
+    details = {"golden": number, "threads": threads, "where": where}
+    for layer, (want, got) in enumerate(zip(golden["layer_crcs"], found["layer_crcs"], strict=True)):
+        if want != got:
+            what = f"layer {layer}" if layer < layers else "the final normalisation"
+            raise MismatchError(f"{text}first in {what}", details=details | {"layer": layer})
+    if golden["logits_crc"] != found["logits_crc"]:
+        raise MismatchError(f"{text}first in the logits", details=details)
+    if golden["tokens"] != found["tokens"]:
+        raise MismatchError(
+            f"{text}in the tokens alone, so the choice of a token is at fault", details=details
+        )

@@ -1,0 +1,74 @@
+"""edgebit run."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebit.bench.folder import newest_export
+from edgebit.bench.language_model import command_line, open_language_model, run_program
+from edgebit.cli import _options as o
+from edgebit.cli._output import JsonFlag, Output
+from edgebit.errors import UsageError
+
+
+def command(
+    path: o.Dir = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="Text to start from.", show_default=False)
+    ] = None,
+    prompt_ids: Annotated[
+        str | None, typer.Option(help='Tokens to start from, e.g. "1 15043".', show_default=False)
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", "-n", help="How many tokens to add.", min=0)] = 64,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads [one for each processor].", min=1, show_default=False)
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Positions to set memory aside for.", min=1, show_default=False)
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 takes the most likely token.", min=0.0)] = 0.0,
+    top_k: Annotated[int, typer.Option(help="Of the k most likely; 0 of all.", min=0)] = 0,
+    top_p: Annotated[float, typer.Option(help="Of the most likely that have this share.")] = 1.0,
+    min_p: Annotated[float, typer.Option(help="Of those at least this likely, against the likeliest.")] = 0.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Above 1 tells tokens already there off.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0, max=2**31 - 1)] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Run even if memory is short.")] = False,
+    board: o.BoardName = None,
+    emulate: o.Emulate = None,
+    toolchain: o.Tool = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let a language model go on from a prompt.
+
+    Starts the program of an export folder, the one that runs on the board by itself, and streams what it writes; its
+    rates go to stderr. --emulate runs a board's program under QEMU, where rates mean nothing.
+
+    Example: edgebit run build/model-host --prompt "Once upon a time"
+    """
+    output = Output(json)
+    folder = open_language_model(path or newest_export(Path("build"), board))
+    if board is not None and board != folder.manifest["board"]:
+        raise UsageError(f"{folder.path} was exported for {folder.manifest['board']}, not {board}")
+    if (prompt is None) == (prompt_ids is None):
+        raise UsageError('give a prompt: --prompt "text", or --prompt-ids "1 2 3"')
+    with output.progress() as bar:
+        bar.add_task("building", total=None)
+        start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
+    asked = ["--prompt", prompt] if prompt is not None else ["--prompt-ids", str(prompt_ids)]
+    asked += ["--tokens", str(tokens), "--temperature", str(temperature), "--top-k", str(top_k)]
+    asked += ["--top-p", str(top_p), "--min-p", str(min_p), "--seed", str(seed)]
+    asked += ["--repetition-penalty", str(repetition_penalty)]
+    asked += ["--threads", str(threads)] if threads is not None else []
+    asked += ["--context", str(context)] if context is not None else []
+    asked += ["--force"] if force else []
+    if not json:
+        run_program([*start, *asked], folder.name, show=True)
+        return
+    found = json_text.loads(run_program([*start, *asked, "--json"], folder.name))
+    output.result(
+        {"name": folder.name, "where": where, "kind": "measured" if emulate is None else "emulated"} | found
+    )
