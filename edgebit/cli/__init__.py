@@ -24,7 +24,7 @@ from edgebit.errors import EdgebitError
 if TYPE_CHECKING:
     from typer import Typer
 
-_ORDER = ("demo", "inspect", "export", "build", "flash", "verify", "bench", "boards", "doctor")
+_ORDER = ("demo", "inspect", "export", "build", "flash", "verify", "bench", "monitor", "boards", "doctor")
 
 
 def _version(value: bool) -> None:
