@@ -67,8 +67,10 @@ static float make_input(int kind, int32_t k, uint32_t *random) {
     }
 }
 
-static int same(float a, float b) {
-    return eb_bits_of_f32(a) == eb_bits_of_f32(b) || (a != a && b != b);
+// By bits: small cores' testers have no float library.
+static int same(uint32_t a, uint32_t b) {
+    const uint32_t infinity = 0x7f800000u;
+    return a == b || ((a & 0x7fffffffu) > infinity && (b & 0x7fffffffu) > infinity);
 }
 
 typedef struct {
@@ -99,9 +101,9 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
                                    scratch.bytes > 0 ? scratch.data : NULL);
     const char *what = NULL;
     for (int32_t r = 0; r < rows; r++) {
-        float got;
+        uint32_t got;
         memcpy(&got, acc.data + 4 * r, sizeof got);
-        what = same(got, want[r]) ? what : "differs from ref";
+        what = same(got, eb_bits_of_f32(want[r])) ? what : "differs from ref";
     }
     if (!eb_check_intact(&acc)) {
         what = "wrote outside acc";
