@@ -1,8 +1,8 @@
 """Generates runtime_c/text/unicode_classes.h and unicode_nfc.h: ``python -m edgebit.decoder.text.unicode_tables``.
 
-Letters, numbers and white space are asked of the `tokenizers` library's own regular expressions, because a C
-tokenizer must agree with it and not with one version of Unicode. Normalisation data come from `unicodedata`;
-tests/kernels/test_text_unicode.py compares both with the library.
+A C tokenizer must agree with the `tokenizers` library, and not with one version of Unicode: letters, numbers and
+white space are asked of the library's own regular expressions, and of `unicodedata`'s normalisation data only that
+is kept which the library's normalizers know. tests/kernels/test_text_unicode.py compares both.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ def boundaries(value: Callable[[int], int]) -> list[tuple[int, int]]:
 
 def decompositions() -> list[tuple[int, int, int]]:
     """(character, first, second or 0): one step of canonical decomposition, without Hangul."""
+    from tokenizers.normalizers import NFD
+
+    known = NFD()
     found = []
     for c in CODE_POINTS:
         text = unicodedata.decomposition(chr(c))
-        if text and not text.startswith("<"):
+        if text and not text.startswith("<") and known.normalize_str(chr(c)) != chr(c):
             parts = [int(p, 16) for p in text.split()]
             found.append((c, parts[0], parts[1] if len(parts) > 1 else 0))
     single = {c for c, _, _ in found}
@@ -82,18 +85,26 @@ def classes_header() -> str:
 
 def nfc_header() -> str:
     """unicode_nfc.h as text."""
+    from tokenizers.normalizers import NFC
+
+    library = NFC()
+
+    def class_of(c: int) -> int:
+        """The combining class, or 0 when the library does not move the character before U+0345 (class 240)."""
+        found = unicodedata.combining(chr(c))
+        text = f"a\u0345{chr(c)}"
+        return found if found >= 240 or found == 0 or library.normalize_str(text) != text else 0
+
     steps = decompositions()
-    combining = [c << 8 | v for c, v in boundaries(lambda c: unicodedata.combining(chr(c)))]
+    combining = [c << 8 | v for c, v in boundaries(class_of)]
     composing = [
-        i
-        for i, (c, a, b) in enumerate(steps)
-        if b and unicodedata.normalize("NFC", chr(a) + chr(b)) == chr(c)
+        i for i, (c, a, b) in enumerate(steps) if b and library.normalize_str(chr(a) + chr(b)) == chr(c)
     ]
     composing.sort(key=lambda i: steps[i][1:])
     flat = [v for step in steps for v in step]
     return _header(
         "EDGEBIT_TEXT_UNICODE_NFC_H",
-        f"// Unicode {unicodedata.unidata_version}. Combining: code point << 8 | canonical combining class, where it"
+        "// Combining: code point << 8 | canonical combining class, where it"
         "\n// changes. Steps: {character, first, second or 0} of canonical decompositions. Composing: steps that may"
         "\n// be undone, in the order of first and second.\n",
         f"static const uint32_t eb_unicode_combining[{len(combining)}] = {{\n{_numbers(combining)}\n}};\n\n"
