@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from edgebit.bench.folder import newest_export
+from edgebit.bench.language_model import is_language_model, open_language_model
 from edgebit.bench.linked import linked_account
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
@@ -18,6 +22,10 @@ def command(
     refused if it holds an instruction its core does not have. Nothing is rebuilt when nothing changed.
     """
     output = Output(json)
+    named = path or newest_export(Path("build"), board)
+    if is_language_model(named):
+        _language_model(output, named, toolchain)
+        return
     folder = o.find_export(path, board)
     with output.progress() as bar:
         bar.add_task(f"building {folder.path.name}", total=None)
@@ -37,3 +45,14 @@ def command(
             "fit": account.to_dict(),
         }
     )
+
+
+def _language_model(output: Output, path: Path, toolchain: str | None) -> None:
+    """The same for a language model, whose memory is that of a Linux machine."""
+    folder = open_language_model(path)
+    with output.progress() as bar:
+        bar.add_task(f"building {folder.name}", total=None)
+        result = build_export(folder.path, toolchain=toolchain)
+    unchanged = "" if result.fresh else ", unchanged"
+    output.say(f": image {result.image_id}{unchanged}; it reads {folder.weights}", head=str(result.elf))
+    output.result(result.to_dict() | {"weights": str(folder.weights)})

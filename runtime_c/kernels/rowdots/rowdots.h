@@ -32,6 +32,10 @@
         for (int32_t k = 0; k < cols; k += 16) {                                                             \
             const eb_f32x16 in = *(const eb_f32x16 *)(x + k);                                                \
             eb_f32x16 v0, v1, v2, v3;                                                                        \
+            __builtin_prefetch(row3 + cols + k);                                                             \
+            __builtin_prefetch(row3 + 2 * cols + k);                                                         \
+            __builtin_prefetch(row3 + 3 * cols + k);                                                         \
+            __builtin_prefetch(row3 + 4 * cols + k);                                                         \
             load(row, k, v0);                                                                                \
             load(row1, k, v1);                                                                               \
             load(row2, k, v2);                                                                               \
