@@ -25,9 +25,16 @@ _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPLITS = {
     "llama-bpe": (_LLAMA3, True), "llama3": (_LLAMA3, True), "llama-v3": (_LLAMA3, True), "falcon3": (_LLAMA3, True),
-    "qwen2": (_QWEN2, False), "gpt-2": (_GPT2, False), "default": (_GPT2, False),
+    "qwen2": (_QWEN2, False), "gpt-2": (_GPT2, False),
 }  # fmt: skip
 """By tokenizer.ggml.pre: the pattern that cuts text into words, and whether whole words skip the merges."""
+ADD_BOS = ("llama-bpe", "llama3", "llama-v3", "falcon3")
+"""Of these, the ones whose text starts with the bos token where the file does not say."""
+RECOGNISED = {
+    "llama-bpe": (b"<|begin_of_text|>", b"<|eot_id|>"),
+    "qwen2": (b"<|endoftext|>", b"<|im_start|>", b"<|im_end|>"),
+}
+"""Tokens that tell a vocabulary whose file leaves tokenizer.ggml.pre out, as the published GGUF of 2B-4T does."""
 
 
 def tokenizer_files(m: Metadata) -> tuple[dict[str, bytes], list[str]]:
@@ -38,22 +45,33 @@ def tokenizer_files(m: Metadata) -> tuple[dict[str, bytes], list[str]]:
     if any(len(t) > MAX_TOKEN for t in tokens):
         raise ModelError(f"{m.name}: tokenizer.ggml.tokens holds a token of more than {MAX_TOKEN} bytes")
     types = _types(m, len(tokens))
+    notes = ["the tokenizer is rebuilt from the file's metadata"]
     if kind == "llama":
+        add_bos = m.flag("tokenizer.ggml.add_bos_token", True)
         main = {"tokenizer.model": _sentencepiece(m, tokens, types)}
     elif kind == "gpt2":
-        pre = m.text("tokenizer.ggml.pre") or "default"
+        pre = m.text("tokenizer.ggml.pre")
+        if pre in (None, "default"):
+            known = set(tokens)
+            pre = next((name for name, marks in RECOGNISED.items() if known.issuperset(marks)), None)
+            if pre is None:
+                return {}, [
+                    "the file does not say by which rules its tokenizer splits words, so it is left out"
+                ]
+            notes.append(f"the file does not say how its tokenizer splits words; by its tokens it is {pre}")
         if pre not in SPLITS:
             return {}, [
                 f"the file's tokenizer splits words by the rules of {printable(pre)!r}, which are not known"
             ]
-        main = {"tokenizer.json": _bpe(m, tokens, types, *SPLITS[pre])}
+        add_bos = m.flag("tokenizer.ggml.add_bos_token", pre in ADD_BOS)
+        main = {"tokenizer.json": _bpe(m, tokens, types, *SPLITS[pre], add_bos)}
     else:
         return {}, [f"the file's tokenizer is of the kind {printable(kind)!r}, which is not read"]
-    files = {**main, "tokenizer_config.json": _config(m, tokens)}
+    files = {**main, "tokenizer_config.json": _config(m, tokens, add_bos)}
     template = m.raw("tokenizer.chat_template")
     if isinstance(template, bytes):
         files["chat_template.jinja"] = template
-    return files, ["the tokenizer is rebuilt from the file's metadata"]
+    return files, notes
 
 
 def _types(m: Metadata, count: int) -> Array:
@@ -83,7 +101,7 @@ def _special(m: Metadata, name: str, count: int) -> int | None:
     return token if 0 <= token < count else None
 
 
-def _config(m: Metadata, tokens: list[bytes]) -> bytes:
+def _config(m: Metadata, tokens: list[bytes], add_bos: bool) -> bytes:
     texts = _texts(m, tokens)
     config: dict[str, Any] = {}
     for name, key in (
@@ -95,24 +113,16 @@ def _config(m: Metadata, tokens: list[bytes]) -> bytes:
         token = _special(m, name, len(tokens))
         if token is not None:
             config[key] = texts[token]
-    sentencepiece = m.text("tokenizer.ggml.model") == "llama"
-    config["add_bos_token"] = m.flag("tokenizer.ggml.add_bos_token", _adds_bos(m, sentencepiece))
+    config["add_bos_token"] = add_bos
     config["add_eos_token"] = m.flag("tokenizer.ggml.add_eos_token", False)
+    sentencepiece = m.text("tokenizer.ggml.model") == "llama"
     config["tokenizer_class"] = "LlamaTokenizer" if sentencepiece else "PreTrainedTokenizerFast"
     return _dump(config)
 
 
-def _adds_bos(m: Metadata, sentencepiece: bool) -> bool:
-    """What llama.cpp does where the file does not say."""
-    return sentencepiece or (m.text("tokenizer.ggml.pre") or "") in (
-        "llama-bpe",
-        "llama3",
-        "llama-v3",
-        "falcon3",
-    )
-
-
-def _bpe(m: Metadata, tokens: list[bytes], types: Array, pattern: str, ignore_merges: bool) -> bytes:
+def _bpe(
+    m: Metadata, tokens: list[bytes], types: Array, pattern: str, ignore_merges: bool, add_bos: bool
+) -> bytes:
     """A tokenizer.json of byte-level BPE."""
     texts = _texts(m, tokens)
     vocab = {t: i for i, t in enumerate(texts)}
@@ -143,7 +153,7 @@ def _bpe(m: Metadata, tokens: list[bytes], types: Array, pattern: str, ignore_me
         "trim_offsets": False,
         "use_regex": True,
     }
-    if bos is not None and m.flag("tokenizer.ggml.add_bos_token", _adds_bos(m, False)):
+    if bos is not None and add_bos:
         token = {"SpecialToken": {"id": texts[bos], "type_id": 0}}
         a, b = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
         post = {

@@ -14,6 +14,7 @@ from gguf_files import (
 )
 
 from edgebit.errors import ModelError
+from edgebit.importers._gguf_tokenizer import SPLITS
 from edgebit.importers.base import load_decoder
 
 WIDE = Shape(vocab=67, width=256, layers=2, heads=2, kv_heads=1, head_dim=128, ffn=512)
@@ -102,8 +103,6 @@ def test_bpe_in_metadata(tmp_path: Path, pre: str) -> None:
     tokenizers = pytest.importorskip(
         "tokenizers", reason="tokenizers is not installed: it cannot be the oracle"
     )
-    from edgebit.importers._gguf_tokenizer import SPLITS
-
     metadata, library = bpe_metadata(tokenizers, pre, SPLITS[pre][0])
     n = len(metadata["tokenizer.ggml.tokens"])
     s = Shape(vocab=n, width=256, layers=1, heads=2, kv_heads=1, head_dim=128, ffn=256)
@@ -153,3 +152,29 @@ def test_unknown_tokenizers_are_left_out_and_said(tmp_path: Path) -> None:
     decoder = load_decoder(tmp_path / "m.gguf")
     assert decoder.tokenizer == {}
     assert any("superbpe" in n for n in decoder.notes)
+
+
+def test_a_file_that_does_not_say_how_words_are_split(tmp_path: Path) -> None:
+    """As the published GGUF of 2B-4T: its tokens tell; else there is no tokenizer rather than a wrong one."""
+    tokenizers = pytest.importorskip(
+        "tokenizers", reason="tokenizers is not installed: it cannot be the oracle"
+    )
+    metadata, library = bpe_metadata(tokenizers, "llama-bpe", SPLITS["llama-bpe"][0])
+    del metadata["tokenizer.ggml.pre"]
+    n = len(metadata["tokenizer.ggml.tokens"])
+    s = Shape(vocab=n + 2, width=256, layers=1, heads=2, kv_heads=1, head_dim=128, ffn=256)
+    write_gguf_model(tmp_path / "m.gguf", "llama", 35, s, metadata=metadata)
+    decoder = load_decoder(tmp_path / "m.gguf")
+    assert decoder.tokenizer == {}
+    assert any("does not say by which rules" in note for note in decoder.notes)
+    metadata["tokenizer.ggml.tokens"] += ["<|begin_of_text|>", "<|eot_id|>"]
+    metadata["tokenizer.ggml.token_type"] = np.append(metadata["tokenizer.ggml.token_type"], [3, 3]).astype(
+        np.int32
+    )
+    metadata |= {"tokenizer.ggml.pre": "default", "tokenizer.ggml.bos_token_id": n}
+    write_gguf_model(tmp_path / "m.gguf", "llama", 35, s, metadata=metadata)
+    decoder = load_decoder(tmp_path / "m.gguf")
+    assert any("by its tokens it is llama-bpe" in note for note in decoder.notes)
+    rebuilt = tokenizers.Tokenizer.from_str(decoder.tokenizer["tokenizer.json"].decode())
+    text = "the 1234567 don't"
+    assert rebuilt.encode(text).ids == [n, *library.encode(text).ids]
