@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -98,12 +98,19 @@ def export_model(
     vectors: Path | None = None,
     limit: int | None = None,
     optimize: str = "balanced",
+    packages: Sequence[str] = (),
     say: Say = _quiet,
 ) -> tuple[ExportFolder, Plan]:
-    """Plan for a target and write the export folder (default build/<name>-<target>)."""
+    """Plan for a target and write the export folder (default build/<name>-<target>).
+
+    packages: packagings to add, e.g. "cmake" (exporters/package.py).
+    """
     name = model_name(prepared.path)
     out = out or Path("build") / f"{name}-{target}"
     pipeline: Any = importlib.import_module("edgebit.exporters.pipeline")
+    for package in packages:
+        if package not in pipeline.packagings():
+            raise UsageError(f"--as {package}: choose from {', '.join(pipeline.packagings())}")
     known = pipeline.exported_files(out)
     if known or not os.path.isfile(out / MANIFEST):
         check_replaceable(out, known)  # before the work; a damaged export is looked at again after it
@@ -127,6 +134,7 @@ def export_model(
         source_outputs=outputs,
         source_note=note,
         labels=labels,
+        packages=tuple(dict.fromkeys(packages)),
     )
     say(f"writing {out}")
     pipeline.export_model(plan, [canonical_vector(prepared.graph, v) for v in source], out, meta=meta)

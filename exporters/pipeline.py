@@ -36,7 +36,7 @@ from .ctext import identifier, model_prefix
 class ExportMeta:
     """What the export records about its origin.
 
-    source_outputs are the source framework's outputs for the same vectors, in the model file's layout, None
+    packages are the names of the packagings asked for (see package.py). source_outputs are the source framework's outputs for the same vectors, in the model file's layout, None
     with the reason in source_note. labels are the vectors' classes, if they have any.
     """
 
@@ -49,6 +49,7 @@ class ExportMeta:
     source_outputs: Sequence[Mapping[str, Array]] | None = None
     source_note: str = ""
     labels: Array | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Exporter(Protocol):
 
 
 def exporters() -> list[Exporter]:
-    """All exporters by name, found by importing every module of this package."""
+    """All exporters by name, packagings last, found by importing every module of this package."""
     package = importlib.import_module(__package__ or "edgebit.exporters")
     found: dict[str, Exporter] = {}
     for info in pkgutil.iter_modules(package.__path__):
@@ -185,7 +186,17 @@ def exporters() -> list[Exporter]:
             ):
                 exporter: Exporter = value()
                 found[exporter.name] = exporter
-    return [found[k] for k in sorted(found)]
+    return [found[k] for k in sorted(found, key=lambda k: (is_packaging(found[k]), k))]
+
+
+def is_packaging(exporter: Exporter) -> bool:
+    """Whether it wraps what the others wrote, and only when asked for; such ones run last."""
+    return bool(getattr(exporter, "packaging", False))
+
+
+def packagings() -> list[str]:
+    """The names that ExportMeta.packages may hold."""
+    return [e.name for e in exporters() if is_packaging(e)]
 
 
 def export_model(plan: Plan, vectors: Sequence[Mapping[str, Array]], out: Path, *, meta: ExportMeta) -> Path:

@@ -50,6 +50,14 @@ def command(
     golden: Annotated[
         bool, typer.Option(help="Language models: run the reference, for a certificate.")
     ] = True,
+    packages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            help="Also pack the C library for a build system: cmake, arduino, zephyr or platformio; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compile a trained model to a folder of static C.
@@ -87,7 +95,14 @@ def command(
             model, activations=activations, calibration=calibration, batch=batch, say=say
         )
         folder, plan = export_model(
-            prepared, target, out, vectors=vectors, limit=limit, optimize=optimize, say=say
+            prepared,
+            target,
+            out,
+            vectors=vectors,
+            limit=limit,
+            optimize=optimize,
+            packages=packages or (),
+            say=say,
         )
     m = folder.manifest
     fit_table(output, plan)
