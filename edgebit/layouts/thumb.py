@@ -147,6 +147,13 @@ def _segment(c: Code, trits: S8Array, first: int, stride: int) -> None:
     used = _body(c, trits)
     c.advance(0, 1, 4 * (stride - used))
     c.local(True, 0, 0)
+    store_sums(c, size, start)
+    c.local(True, 0, 4)
+
+
+def store_sums(c: Code, size: int, start: int) -> None:
+    """Store the sums of `size` rows to acc, back to `start` until that was the last of four pairs; then r0 is
+    where the sums of the next row begin."""
     c.local(False, 0, 4)
     base = 0
     for i in range(size):
@@ -169,7 +176,6 @@ def _segment(c: Code, trits: S8Array, first: int, stride: int) -> None:
     c.back_to(start)
     c.words[here] = 0xD000 | len(c.words) - here - 2  # beq
     c.advance(0, 1, 16 * (size - 1))
-    c.local(True, 0, 4)
 
 
 def _body(c: Code, trits: S8Array) -> int:
@@ -191,7 +197,7 @@ def _body(c: Code, trits: S8Array) -> int:
         taken = max(n for n in range(1, min(len(inputs), cols - at) + 1) if busy[at + n - 1])
         c.load(inputs[:taken])
         for register, column in zip(inputs, columns[at : at + taken], strict=False):
-            _add_column(c, column, register, fresh)
+            add_column(c, column, register, fresh)
         at += taken
         passed = at
     for i in sorted(fresh):
@@ -199,7 +205,7 @@ def _body(c: Code, trits: S8Array) -> int:
     return passed
 
 
-def _add_column(c: Code, column: Sequence[int], x: int, fresh: set[int]) -> None:
+def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int]) -> None:
     """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1."""
     late: list[int] = []
     for i, trit in enumerate(column):
@@ -238,19 +244,27 @@ class Reader:
     def run(self) -> Array:
         """(blocks, rows, cols) trits; EdgebitError unless the code is of the kind `generate` makes."""
         self.r[0], self.r[1] = self._X, self._ACC
+        self.follow()
+        sums = self.sums(self.cols)
+        if (sums != sums[:, :1]).any():
+            raise EdgebitError("code: pixels are not treated alike")
+        return np.ascontiguousarray(sums[:, 0].reshape(-1, self.rows, self.cols))
+
+    def follow(self) -> None:
+        """Run the code to its end."""
         at, steps = 0, 0
         while at >= 0:
             steps += 1
             if at >= len(self.code) or steps > 64 * len(self.code) + 64:
                 raise EdgebitError("code: it does not end")
             at = self._step(at)
+
+    def sums(self, width: int) -> Vector:
+        """(blocks * rows, PAIRS, width): what was stored."""
         count = len(self.stored)
         if not count or count % (PAIRS * self.rows) or max(self.stored) != count - 1:
             raise EdgebitError("code: some sums are never stored")
-        sums = np.stack([self.stored[i] for i in range(count)]).reshape(-1, PAIRS, self.cols)
-        if (sums != sums[:, :1]).any():
-            raise EdgebitError("code: pixels are not treated alike")
-        return np.ascontiguousarray(sums[:, 0].reshape(-1, self.rows, self.cols))
+        return np.stack([self.stored[i] for i in range(count)]).reshape(-1, PAIRS, width)
 
     def _input(self, address: int) -> tuple[int, Vector]:
         pair, k = divmod((address - self._X) // 4, self.stride)

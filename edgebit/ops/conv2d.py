@@ -34,6 +34,7 @@ from edgebit.ops.linear import (
 )
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
+from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, strip_work
 from edgebit.ops.support import bad, c_ints, integer, integers, output
 from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tile_work, tiled_families
 
@@ -95,13 +96,16 @@ class Conv2d(Op):
 
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
         x, w, g = self._parts(node, graph)
-        return (family_of(w, x.dtype.value, g.depthwise), *tiled_families(w, x.dtype.value, g))
+        kind = x.dtype.value
+        return (family_of(w, kind, g.depthwise), *tiled_families(w, kind, g), *strip_families(w, kind, g))
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w, g = self._parts(node, graph)
         family = self.families(node, graph)[0]
         if choice is not None and choice.stem.split("__")[0] in FAMILIES:
             return lower_tiles(node, w, g, choice, _padding(node, graph))
+        if choice is not None and choice.stem.split("__")[0] in STRIP_FAMILIES:
+            return lower_strips(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
             blocks = [np.ascontiguousarray(w.values.reshape(g.outs, -1).T)]
         else:
@@ -156,9 +160,12 @@ class Conv2d(Op):
         return {n: float(v) for n, v in counts.items()}
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py counts, for kernels that compute tiles of pixels."""
+        """What edgebit/ops/tiles_c.py and strips_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
-        return tile_work(node, w, g, choice) if choice.stem.split("__")[0] in FAMILIES else None
+        family = choice.stem.split("__")[0]
+        if family in FAMILIES:
+            return tile_work(node, w, g, choice)
+        return strip_work(node, w, g, choice) if family in STRIP_FAMILIES else None
 
     def samples(self, rng: np.random.Generator) -> Sample:
         def pick(*values: int) -> int:

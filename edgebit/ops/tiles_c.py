@@ -16,16 +16,14 @@ Scratch, all regions at multiples of 16 bytes:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-
-import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.ops.base import CConst, KernelChoice, Lowered
+from edgebit.ops.code_c import code_symbol, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
@@ -67,7 +65,7 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 0
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
     code = isinstance(layout, PixelLayout) and layout.code
-    symbol = f"eb_code_{hashlib.sha256(raw).hexdigest()[:16]}" if code else ""
+    symbol = code_symbol(raw) if code else ""
     weights = CConst("w", "uint8_t", raw, symbol)
     text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
     fields = c_ints(
@@ -158,7 +156,11 @@ def _finish_work(node: Node, g: Window, tiles: int, blocks: int) -> dict[str, fl
     e = node.attrs["epilogue"]
     if not isinstance(e, Requant):
         return {"decode": g.pixels * g.outs * blocks}
-    rows = tiles * g.outs
+    return requant_work(e, tiles * g.outs, blocks)
+
+
+def requant_work(e: Requant, rows: int, blocks: int) -> dict[str, float]:
+    """What requant_pixels does for `rows` rows of eight pixels."""
     return {
         "requant": rows,
         "requant_many": rows * (blocks > 1),
@@ -243,22 +245,11 @@ class _Text:
         )
 
     def _code(self) -> str:
-        """The weights as machine code: a function `<symbol>_run`, whose bytes are the array `<symbol>`.
-
-        Models that hold the same code may be linked together, so both are weak.
-        """
+        """The weights as machine code."""
         symbol = self.weights.symbol
-        words = [f"0x{w:04x}" for w in np.frombuffer(self.weights.raw, "<u2").tolist()]
-        lines = [".syntax unified", f'.pushsection .text.{symbol},\\"ax\\",%progbits', ".p2align 2", ".thumb"]
-        for name, kind in ((f"{symbol}_run", "function"), (symbol, "object")):
-            lines += [f".weak {name}", f".hidden {name}", f".type {name},%{kind}"]
-        lines += [".thumb_func", f"{symbol}_run:", f"{symbol}:"]
-        lines += [f".inst.n {', '.join(words[i : i + 12])}" for i in range(0, len(words), 12)]
-        lines += [f".size {symbol}_run, . - {symbol}_run", f".size {symbol}, . - {symbol}", ".popsection"]
-        text = "\n".join(f'        "{line}\\n"' for line in lines)
         return (
             f"void {symbol}_run(const uint32_t *x, uint32_t *acc);\n"
-            f"__asm__(\n{text});\n\n"
+            f"{machine_code(symbol, self.weights.raw)}\n"
             f"EB_INLINE void {symbol}_product(\n"
             "        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
             "        void *scratch) {\n"

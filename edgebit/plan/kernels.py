@@ -140,7 +140,7 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
     if e is None:
         return (stem,)
     kind = "requant" if isinstance(e, Requant) else "dynamic" if len(node.inputs) > 2 else "affine"
-    if kind == "requant" and stem.startswith("tpixels_s8__"):
+    if kind == "requant" and stem.startswith(("tpixels_s8__", "tstrips_s8__", "strips_s8__")):
         return (stem,)  # these have kernels of their own for it
     return (stem, f"epilogue_{kind}")
 
