@@ -188,7 +188,15 @@ def test_arduino_library_compiles_as_the_arduino_build_does(export: Export, tmp_
         "extern Port Serial; unsigned long micros(); void delay(unsigned long);\n"
     )
     sketch = library / "examples" / "Golden" / "Golden.ino"
-    flags = ["-x", "c++", "-std=gnu++17", "-include", core / "Arduino.h", f"-I{library / 'src'}"]
+    flags = [
+        "-x",
+        "c++",
+        "-std=gnu++17",
+        "-Drestrict=__restrict",
+        "-include",
+        core / "Arduino.h",
+        f"-I{library / 'src'}",
+    ]
     run("arm-none-eabi-g++", *M4, *flags, "-c", sketch, "-o", tmp_path / "sketch.o")
 
 
