@@ -95,6 +95,24 @@ class TernaryWeights:
 
 
 @dataclass
+class GroupTernaryWeights(TernaryWeights):
+    """Ternary weights (N, K) with a scale for each `group` inputs: w[n, k] = scale[n, k // group] * trits[n, k].
+
+    scale is float32 (N, groups); the last group may be shorter. Only dense_groups takes them.
+    """
+
+    group: int
+
+    @property
+    def groups(self) -> int:
+        return -(-int(self.trits.shape[1]) // self.group)
+
+    def dense(self) -> F32Array:
+        each = np.repeat(self.scale, self.group, axis=1)[:, : self.trits.shape[1]]
+        return self.trits.astype(np.float32) * each
+
+
+@dataclass
 class Int8Weights:
     """Symmetric int8 weights with a scale per output channel: w[o, ...] = scale[o] * q[o, ...]."""
 

@@ -22,6 +22,7 @@ from edgebit.ir.graph import (
     Const,
     DType,
     Graph,
+    GroupTernaryWeights,
     Int8Weights,
     Node,
     Quant,
@@ -36,6 +37,7 @@ _RECORDS: dict[str, type[Any]] = {
     "Requant": Requant,
     "Affine": Affine,
     "TernaryWeights": TernaryWeights,
+    "GroupTernaryWeights": GroupTernaryWeights,
     "Int8Weights": Int8Weights,
 }
 _DTYPES = ("<f4", "|i1", "<i4", "<i8", "|u1")

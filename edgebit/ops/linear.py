@@ -23,6 +23,7 @@ from edgebit.ir.graph import (
     DType,
     F32Array,
     Graph,
+    GroupTernaryWeights,
     Int8Weights,
     Node,
     Quant,
@@ -56,6 +57,8 @@ def weights_of(node: Node, graph: Graph, rank: int) -> Weights:
     const = graph.consts.get(node.inputs[1])
     if const is None:
         raise bad(node, f"input 1 ({node.inputs[1]!r}) must be a constant")
+    if isinstance(const, GroupTernaryWeights):
+        raise bad(node, "weights with scales for groups of inputs are for dense_groups")
     w = plain_weights(const)
     if w.values.ndim != rank or 0 in w.values.shape:
         raise bad(node, f"the weights must have {rank} dimensions, none of them 0, not {w.values.shape}")
@@ -101,7 +104,7 @@ def check_linear(node: Node, graph: Graph, w: Weights, d_rows: int) -> tuple[Ten
     if not isinstance(epilogue, (Affine, Requant)):
         raise bad(node, "the attribute epilogue must be an Affine or a Requant")
     if isinstance(epilogue, Affine):
-        _check_affine(node, epilogue, w.outs)
+        check_affine(node, epilogue, w.outs)
     if x.dtype is DType.F32:
         if dynamic or isinstance(epilogue, Requant) or epilogue.corr is not None:
             raise bad(node, "float activations take an Affine epilogue without corr, and no dynamic scales")
@@ -143,7 +146,8 @@ def epilogue_steps(node: Node) -> int:
     return int(steps + sum(v is not None for v in (e.corr, e.scale, e.bias)))
 
 
-def _check_affine(node: Node, a: Affine, outs: int) -> None:
+def check_affine(node: Node, a: Affine, outs: int) -> None:
+    """Raise unless the epilogue's arrays fit `outs` channels and its clamp is a range."""
     for name, v, want in (
         ("scale", a.scale, "float32"),
         ("bias", a.bias, "float32"),

@@ -6,7 +6,8 @@ extern const eb_kernel_descriptor __start_eb_kernels[];
 extern const eb_kernel_descriptor __stop_eb_kernels[];
 
 static const eb_check_family *const families[] = {&eb_check_tmatvec_s8, &eb_check_tmatmat_s8,
-                                                  &eb_check_tmatvec_f32};
+                                                  &eb_check_tmatvec_f32, &eb_check_tgroups_s8,
+                                                  &eb_check_tgroups_f32};
 
 uint32_t eb_check_random(uint32_t *state) {
     uint32_t s = *state;

@@ -89,6 +89,8 @@ typedef struct {
 extern const eb_check_family eb_check_tmatvec_s8;
 extern const eb_check_family eb_check_tmatmat_s8;
 extern const eb_check_family eb_check_tmatvec_f32;
+extern const eb_check_family eb_check_tgroups_s8;
+extern const eb_check_family eb_check_tgroups_f32;
 
 int eb_check_main(int argc, const char *const *argv);
 

@@ -39,7 +39,7 @@ from edgebit.resources import cache_dir, data_dir
 
 RUNTIME = data_dir("runtime_c")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
-TESTED = ("tmatvec_s8", "tmatmat_s8", "tmatvec_f32")
+TESTED = ("tmatvec_s8", "tmatmat_s8", "tmatvec_f32", "tgroups_s8", "tgroups_f32")
 _KERNEL_LINE = re.compile(r"^EB_KERNEL\((\w+), (\w+), (\w+)\);", re.M)
 
 

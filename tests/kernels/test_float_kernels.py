@@ -170,12 +170,12 @@ PLANTED = [
     ("cortex-a76", "neon", "exact &= half + half == x[k];", "(void)half;"),  # halves subnormals
     ("cortex-a76", "neon", "0xC0000000u", "0x80000000u"),
     ("cortex-a76", "neon", "vaddq_f32(a->l0, a->l4)", "vaddq_f32(a->l0, a->l2)"),
-    ("host", "avx2", "(cols + COLS - 1) & -COLS", "(cols + 2 * COLS - 1) & -COLS"),
+    ("host", "avx2", "(cols + T2R8_COLS - 1) & -T2R8_COLS", "(cols + 2 * T2R8_COLS - 1) & -T2R8_COLS"),
     (
         "host",
         "avx2",
-        "_mm256_add_ps(l0, l4), _mm256_add_ps(l2, l6)",
-        "_mm256_add_ps(l0, l2), _mm256_add_ps(l4, l6)",
+        "_mm256_add_ps(s->l0, s->l4), _mm256_add_ps(s->l2, s->l6)",
+        "_mm256_add_ps(s->l0, s->l2), _mm256_add_ps(s->l4, s->l6)",
     ),
 ]
 
@@ -189,10 +189,11 @@ def test_a_planted_bug_is_found(core: str, variant: str, text: str, bug: str, tm
     runtime = tmp_path / "runtime_c"
     for folder in ("include", "kernels", "check"):
         shutil.copytree(RUNTIME / folder, runtime / folder)
-    path = runtime / "kernels" / FAMILY / f"{FAMILY}__{variant}.c"
-    source = path.read_text()
-    assert text in source
-    path.write_text(source.replace(text, bug))
+    folder = runtime / "kernels" / FAMILY
+    (path,) = (
+        p for n in (f"{FAMILY}__{variant}.c", f"t2r8_{variant}.h") if text in (p := folder / n).read_text()
+    )
+    path.write_text(path.read_text().replace(text, bug))
     report = run_tester(core, tmp_path, [FAMILY], ["-Wno-error"], runtime=runtime)
     assert report.exit == 1, report.text
     assert report.variants[f"{FAMILY}__{variant}"][1] > 0

@@ -1,119 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ternary x binary32 products for AArch64, eight rows at a time.
-//
-// Layout "t2r8": a word holds 16 columns of a row, two bits each. Shifted to the top and masked, a field is
-// the binary32 number 2 t itself: 00 is 0.0, 01 is 2.0, 11 is -2.0. So a shift, a mask and a fused
-// multiplication with x / 2 by element add one column to four rows: 3 instructions for 4
-// multiply-accumulates. The products are exact, so that fusing rounds nothing that adding +-x would not; a
-// zero trit adds a zero, which changes no lane, since lanes are never -0.
-//
-// Halving is exact but for subnormals and numbers near them. When there is one such input, fields become
-// 1.0, 0.0 or -1.0 by a conversion with 30 fraction bits and multiply x itself: one instruction more.
+// Ternary x binary32 products for AArch64, eight rows at a time, by the steps of t2r8_neon.h.
 //
 // Bounds: any cols. Eight sums a row, as the family's header orders them, all in registers.
 // Cost (instructions per weight): 0.81 at 640 x 2560, 1.04 with subnormal inputs; the reference takes 15.
 // Scratch: none.
-#include <arm_neon.h>
-
+#include "tmatvec_f32/t2r8_neon.h"
 #include "tmatvec_f32/tmatvec_f32.h"
 
 EB_TMATVEC_F32_DECL(eb_tmatvec_f32__neon);
 
-enum { COLS = 16, ROWS = 8, HALF = ROWS / 2 };
-
-// Eight lanes of four rows.
-typedef struct {
-    float32x4_t l0, l1, l2, l3, l4, l5, l6, l7;
-} t2r8_lanes;
-
-// Column `c` of a step of 16, its input element `c` mod 4 of `in`, into lane c mod 8.
-#define T2R8_ADD(a, b, lane, c, in)                                                                          \
-    do {                                                                                                     \
-        const uint32x4_t s = vandq_u32(vshlq_n_u32(va, 30 - 2 * (c)), top);                                  \
-        const uint32x4_t t = vandq_u32(vshlq_n_u32(vb, 30 - 2 * (c)), top);                                  \
-        (a)->lane = vfmaq_laneq_f32((a)->lane, t2r8_number(s, whole), in, (c) % 4);                          \
-        (b)->lane = vfmaq_laneq_f32((b)->lane, t2r8_number(t, whole), in, (c) % 4);                          \
-    } while (0)
-
-// 2 t as it is, or t.
-EB_INLINE float32x4_t t2r8_number(uint32x4_t field, int whole) {
-    return whole ? vcvtq_n_f32_s32(vreinterpretq_s32_u32(field), 30) : vreinterpretq_f32_u32(field);
-}
-
-EB_INLINE float32x4_t t2r8_input(const float *x, int whole) {
-    const float32x4_t in = vld1q_f32(x);
-    return whole ? in : vmulq_n_f32(in, 0.5f);
-}
-
-// 16 columns of rows 0..3 and 4..7.
-EB_INLINE void t2r8_step(t2r8_lanes *a, t2r8_lanes *b, const uint8_t *w, const float *x, int whole) {
-    const uint32x4_t top = vdupq_n_u32(0xC0000000u);
-    const uint32x4_t va = vreinterpretq_u32_u8(vld1q_u8(w));
-    const uint32x4_t vb = vreinterpretq_u32_u8(vld1q_u8(w + 16));
-    const float32x4_t x0 = t2r8_input(x, whole);
-    const float32x4_t x1 = t2r8_input(x + 4, whole);
-    T2R8_ADD(a, b, l0, 0, x0);
-    T2R8_ADD(a, b, l1, 1, x0);
-    T2R8_ADD(a, b, l2, 2, x0);
-    T2R8_ADD(a, b, l3, 3, x0);
-    T2R8_ADD(a, b, l4, 4, x1);
-    T2R8_ADD(a, b, l5, 5, x1);
-    T2R8_ADD(a, b, l6, 6, x1);
-    T2R8_ADD(a, b, l7, 7, x1);
-    const float32x4_t x2 = t2r8_input(x + 8, whole);
-    const float32x4_t x3 = t2r8_input(x + 12, whole);
-    T2R8_ADD(a, b, l0, 8, x2);
-    T2R8_ADD(a, b, l1, 9, x2);
-    T2R8_ADD(a, b, l2, 10, x2);
-    T2R8_ADD(a, b, l3, 11, x2);
-    T2R8_ADD(a, b, l4, 12, x3);
-    T2R8_ADD(a, b, l5, 13, x3);
-    T2R8_ADD(a, b, l6, 14, x3);
-    T2R8_ADD(a, b, l7, 15, x3);
-}
-
-// The fixed tree over the lanes of four rows.
-EB_INLINE void t2r8_store(float *acc, const t2r8_lanes *a) {
-    const float32x4_t l0 = vaddq_f32(a->l0, a->l4);
-    const float32x4_t l1 = vaddq_f32(a->l1, a->l5);
-    const float32x4_t l2 = vaddq_f32(a->l2, a->l6);
-    const float32x4_t l3 = vaddq_f32(a->l3, a->l7);
-    vst1q_f32(acc, vaddq_f32(vaddq_f32(l0, l2), vaddq_f32(l1, l3)));
-}
-
 EB_INLINE void t2r8_rows(const uint8_t *w, const float *x, const float *last, float *acc, int32_t rows,
                          int32_t cols, int whole) {
     const float32x4_t zero = vdupq_n_f32(0.0f);
-    for (int32_t r = 0; r < rows; r += ROWS) {
+    for (int32_t r = 0; r < rows; r += T2R8_ROWS) {
         t2r8_lanes a = {zero, zero, zero, zero, zero, zero, zero, zero};
         t2r8_lanes b = a;
         const float *at = x;
-        for (int32_t n = cols / COLS; n > 0; n--) {
+        for (int32_t n = cols / T2R8_COLS; n > 0; n--) {
             t2r8_step(&a, &b, w, at, whole);
-            w += 2 * COLS;
-            at += COLS;
+            w += 2 * T2R8_COLS;
+            at += T2R8_COLS;
         }
-        if (cols % COLS != 0) {
+        if (cols % T2R8_COLS != 0) {
             t2r8_step(&a, &b, w, last, whole);
-            w += 2 * COLS;
+            w += 2 * T2R8_COLS;
         }
-        t2r8_store(acc + r, &a);
-        t2r8_store(acc + r + HALF, &b);
+        vst1q_f32(acc + r, t2r8_sums(&a));
+        vst1q_f32(acc + r + 4, t2r8_sums(&b));
     }
 }
 
 EB_TMATVEC_F32_DECL(eb_tmatvec_f32__neon) {
     (void)scratch;
-    float last[COLS] = {0.0f}; // what is left of x, then zeros: past cols lies anything
-    int32_t exact = 1;         // whether every input can be halved
-    for (int32_t k = 0; k < cols; k++) {
-        const float half = x[k] * 0.5f;
-        exact &= half + half == x[k];
+    float last[T2R8_COLS] = {0.0f}; // what is left of x, then zeros: past cols lies anything
+    for (int32_t k = cols / T2R8_COLS * T2R8_COLS; k < cols; k++) {
+        last[k % T2R8_COLS] = x[k];
     }
-    for (int32_t k = cols / COLS * COLS; k < cols; k++) {
-        last[k % COLS] = x[k];
-    }
-    if (exact) {
+    if (t2r8_halves(x, cols)) {
         t2r8_rows(w, x, last, acc, rows, cols, 0);
     } else {
         t2r8_rows(w, x, last, acc, rows, cols, 1);

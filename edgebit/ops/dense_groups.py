@@ -1,0 +1,227 @@
+"""dense_groups: a dense layer whose ternary weights have a scale for each group of inputs.
+
+inputs: x (M, K) f32, or s8 with d f32 (M, 1) or (M, G), what a unit of x counts in a row, or in each of its groups;
+w constant GroupTernaryWeights (N, K) with scales (N, G). attrs: epilogue Affine without scale and corr. f32 out.
+
+    y[m, n] = clamp((sum over g, in order and from the first, of t[m, n, g]) + bias[n], lo, hi)
+    int8:  t = (float(sum of the group's products) * scale[n, g]) * d[m, g]    (the sum is exact)
+    f32:   t = (the group's sum in eight lanes, as in dense) * scale[n, g]
+
+Every operation is rounded to binary32, none is fused. One group gives what dense gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import (
+    Affine,
+    Array,
+    Const,
+    DType,
+    F32Array,
+    Graph,
+    GroupTernaryWeights,
+    Node,
+    Tensor,
+)
+from edgebit.layouts.base import round_up
+from edgebit.ops.base import CConst, KernelChoice, Lowered, Op, Sample
+from edgebit.ops.linear import (
+    Window,
+    affine,
+    check_affine,
+    epilogue_steps,
+    integer_sums,
+    lane_sums,
+    overlap_distance,
+    plain_weights,
+)
+from edgebit.ops.linear_c import Packed, epilogue_fields, epilogue_of, pack
+from edgebit.ops.support import activation, bad, c_ints, output, random_f32, random_s8
+
+STEP, MOST = 16, 65536
+"""Groups are multiples of STEP inputs, at most MOST."""
+
+
+class DenseGroups(Op):
+    """A fully connected layer over rows, with scales for groups of inputs."""
+
+    name = "dense_groups"
+
+    def infer(self, node: Node, graph: Graph) -> list[Tensor]:
+        if len(node.inputs) not in (2, 3) or not all(node.inputs) or len(node.outputs) != 1:
+            raise bad(node, "takes an activation, weights and for int8 its units, and makes one output")
+        x = activation(node, graph, 0, DType.F32, DType.S8)
+        w = graph.consts.get(node.inputs[1])
+        if not isinstance(w, GroupTernaryWeights):
+            raise bad(node, f"input 1 ({node.inputs[1]!r}) must be ternary weights with scales for groups")
+        self._check_weights(node, w)
+        if len(x.shape) != 2 or x.shape[1] != w.shape[1]:
+            raise bad(node, f"an input of shape {x.shape} does not fit weights of shape {w.shape}")
+        e = node.attrs.get("epilogue")
+        if not isinstance(e, Affine) or e.scale is not None or e.corr is not None:
+            raise bad(node, "the attribute epilogue must be an Affine without scale and corr")
+        check_affine(node, e, w.shape[0])
+        if (x.dtype is DType.S8) != (len(node.inputs) == 3):
+            raise bad(node, "int8 activations come with units, float ones without")
+        if x.dtype is DType.S8:
+            d = activation(node, graph, 2, DType.F32)
+            if d.shape not in ((x.shape[0], 1), (x.shape[0], w.groups)):
+                raise bad(
+                    node, f"the units must have the shape ({x.shape[0]}, 1 or {w.groups}), not {d.shape}"
+                )
+        return [output(node, (x.shape[0], w.shape[0]), DType.F32, None)]
+
+    def _check_weights(self, node: Node, w: GroupTernaryWeights) -> None:
+        t = w.trits
+        if t.ndim != 2 or 0 in t.shape or t.dtype != np.int8 or t.min() < -1 or t.max() > 1:
+            raise bad(node, "the weights must be an int8 matrix of -1, 0 and +1")
+        if not 0 < w.group <= MOST or w.group % STEP:
+            raise bad(node, f"groups are multiples of {STEP} inputs up to {MOST}, not {w.group}")
+        want = (t.shape[0], -(-t.shape[1] // w.group))
+        if w.scale.dtype != np.float32 or w.scale.shape != want or not np.isfinite(w.scale).all():
+            raise bad(node, f"the scales must be finite binary32 of shape {want}, not {w.scale.shape}")
+
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")
+    def run(self, node: Node, graph: Graph, args: list[Array | Const | None]) -> list[Array]:
+        x, w, d = args[0], args[1], args[2] if len(args) > 2 else None
+        if not isinstance(x, np.ndarray) or not isinstance(w, GroupTernaryWeights):
+            raise EdgebitError(f"node {node.name!r} was run without its inputs")
+        total: F32Array | None = None
+        for g in range(w.groups):
+            part = slice(g * w.group, (g + 1) * w.group)
+            if isinstance(d, np.ndarray):
+                acc = integer_sums(x[:, part], w.trits[:, part]).astype(np.float32)
+                term = (acc * w.scale[:, g]) * d[:, min(g, d.shape[1] - 1)][:, None]
+            else:
+                term = lane_sums(x[:, part], w.trits[:, part]) * w.scale[:, g]
+            total = term if total is None else total + term
+        assert total is not None
+        return [affine(total, node.attrs["epilogue"])]
+
+    def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
+        return (f"tgroups_{graph.tensors[node.inputs[0]].dtype.value}",)
+
+    def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
+        x, w = self._parts(node, graph)
+        rows, cols = x.shape
+        outs = w.shape[0]
+        packed = pack(node, plain_weights(w), self.families(node, graph)[0], choice, [w.trits])
+        lanes = 16 if x.dtype is DType.S8 else 8
+        copy = cols % lanes != 0 and not (rows == 1 and x.dtype is DType.S8)
+        row_step = round_up(outs, packed.layout.row_multiple)
+        copy_at = round_up(4 * row_step, 16)
+        kernel_at = copy_at + (round_up(cols, lanes) * x.dtype.bytes if copy else 0)
+        own = round_up(4 * w.groups, 16) + packed.layout.scratch(packed.stem, outs, cols)
+        scales = np.zeros((w.groups, row_step), np.float32)
+        scales[:, :outs] = w.scale.T
+        e = epilogue_of(node, outs)
+        e = replace(e, kind="affine", name=e.name.replace("dynamic", "affine", 1))
+        units = graph.tensors[node.inputs[2]].shape[1] if len(node.inputs) > 2 else 1
+        fields = c_ints(
+            rows=rows,
+            cols=cols,
+            outs=outs,
+            group=w.group,
+            units=units,
+            copy=int(copy),
+            copy_at=copy_at,
+            kernel_at=kernel_at,
+        )
+        name = f"eb_dense_groups_{packed.stem}_{e.name}"
+        return Lowered(
+            function=name,
+            kernels=(packed.stem,),
+            inputs=(0, 2) if x.dtype is DType.S8 else (0,),
+            consts=(packed.const, CConst("scales", "float", scales.astype("<f4").tobytes()), *e.consts),
+            params=("eb_dense_groups_params", fields | {"epilogue": epilogue_fields(node)}),
+            prelude=_function(name, packed, e.flags, e.consts),
+            scratch_bytes=kernel_at + round_up(own, 16),
+            layout=packed.layout.name,
+            bits_per_weight=packed.bits_per_weight + 32.0 * scales.size / w.trits.size,
+            kernel=packed.stem,
+        )
+
+    def overlap(self, node: Node, graph: Graph) -> list[int | None]:
+        x, w = self._parts(node, graph)
+        one = Window(
+            1, 1, x.shape[0], x.shape[1], 1, 1, 1, x.shape[0], w.shape[0], (1, 1), (0, 0, 0, 0), (1, 1)
+        )
+        return [overlap_distance(one, x.dtype.bytes, 4), *([None] * (len(node.inputs) - 1))]
+
+    def macs(self, node: Node, graph: Graph) -> int:
+        x, w = self._parts(node, graph)
+        return x.shape[0] * int(w.trits.size)
+
+    def work(self, node: Node, graph: Graph) -> dict[str, float]:
+        """mac; row: sums made, over all groups; col: input elements; product: kernel calls; element: outputs;
+        step: float operations on them; call: 1."""
+        x, w = self._parts(node, graph)
+        m, outs = x.shape[0], w.shape[0]
+        counts = {"mac": m * w.trits.size, "row": m * outs * w.groups, "col": m * x.shape[1], "product": m}
+        counts |= {"element": m * outs, "step": m * outs * epilogue_steps(node), "call": 1}
+        return {n: float(v) for n, v in counts.items()}
+
+    def samples(self, rng: np.random.Generator) -> Sample:
+        rows = int(rng.choice([1, 1, 2, 3]))
+        cols = int(rng.choice([1, 15, 16, 17, 48, 100, 128, 130, 300]))
+        outs = int(rng.choice([1, 3, 8, 9, 17, 33, 65]))
+        return group_sample(rng, rows, cols, outs, int(rng.choice([16, 48, 64, 128])))
+
+    def _parts(self, node: Node, graph: Graph) -> tuple[Tensor, GroupTernaryWeights]:
+        w = graph.consts[node.inputs[1]]
+        assert isinstance(w, GroupTernaryWeights)
+        return graph.tensors[node.inputs[0]], w
+
+
+def group_sample(rng: np.random.Generator, rows: int, cols: int, outs: int, group: int) -> Sample:
+    """A random node: float activations, or int8 with a unit for each row or each group."""
+    groups = -(-cols // group)
+    trits = (rng.integers(-1, 2, (outs, cols)) * rng.integers(0, 2)).astype(np.int8)
+    if rng.random() < 0.8:
+        trits = rng.integers(-1, 2, (outs, cols)).astype(np.int8)
+    scale = np.exp(rng.uniform(-5, 0, (outs, groups))).astype(np.float32)
+    g = Graph("sample", inputs=["x"], outputs=["y"])
+    g.consts["w"] = GroupTernaryWeights(trits, scale, group)
+    units = int(rng.choice([0, 1, groups]))
+    g.tensors["x"] = Tensor("x", (rows, cols), DType.S8 if units else DType.F32)
+    values: dict[str, Array] = {"x": random_s8(rng, (rows, cols)) if units else random_f32(rng, (rows, cols))}
+    names = ["x", "w"]
+    if units:
+        g.tensors["d"] = Tensor("d", (rows, units), DType.F32)
+        g.inputs.append("d")
+        values["d"] = np.exp(rng.uniform(-6, 0, (rows, units))).astype(np.float32)
+        names.append("d")
+    bias = random_f32(rng, (outs,)) if rng.random() < 0.5 else None
+    lo = 0.0 if rng.random() < 0.3 else float("-inf")
+    g.nodes = [Node("dense_groups", "n", names, ["y"], {"epilogue": Affine(None, bias, None, lo)})]
+    for t in DenseGroups().infer(g.nodes[0], g):
+        g.tensors[t.name] = t
+    return Sample(g, values, f"{'s8' if units else 'f32'} x({rows}, {cols}) w{trits.shape} group {group}")
+
+
+def _function(name: str, packed: Packed, flags: tuple[str, ...], consts: tuple[CConst, ...]) -> str:
+    """The static C function that instantiates the driver."""
+    family = packed.stem.split("__")[0]
+    numbers = family.removeprefix("tgroups_")
+    x, units = ("float", []) if numbers == "f32" else ("int8_t", ["const float *d"])
+    parameters = ["const eb_dense_groups_params *p", f"const {x} *x", *units, "const uint8_t *w"]
+    parameters += ["const float *scales", *(f"const {c.ctype} *{c.suffix}" for c in consts)]
+    parameters += ["float *y", "void *scratch"]
+    members = [".kind = EB_EPILOGUE_AFFINE", f".flags = {' | '.join(flags) or '0'}"]
+    members += [f".{c.suffix} = {c.suffix}" for c in consts]
+    passed = "p, x, w, scales" if numbers == "f32" else "p, x, d, w, scales"
+    gap = ",\n        "
+    return (
+        '#include "dense/dense_groups.h"\n'
+        f'#include "{family}/{family}.h"\n\n'
+        f"EB_{family.upper()}_DECL(eb_{packed.stem});\n\n"
+        f"EB_NOINLINE static void {name}(\n        {gap.join(parameters)}) {{\n"
+        f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
+        f"    eb_dense_groups_{numbers}({passed}, eb_{packed.stem}, &e, y, scratch);\n"
+        f"}}\n"
+    )
