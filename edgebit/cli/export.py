@@ -47,6 +47,27 @@ def command(
         str | None,
         typer.Option(help="Language models: silu or relu2, where the file does not say.", show_default=False),
     ] = None,
+    act_quant: Annotated[
+        str | None,
+        typer.Option(
+            help="Language models: inputs of projections were trained as int8 (token) or float (none).",
+            show_default=False,
+        ),
+    ] = None,
+    weight_scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Language models: a packed checkpoint's weight_scale is there to multiply or to divide.",
+            show_default=False,
+        ),
+    ] = None,
+    i2_s: Annotated[
+        str,
+        typer.Option(
+            "--i2-s",
+            help="GGUF: I2_S in blocks of 128, of 64 (quantised on ARM), or rows4 (four interleaved rows).",
+        ),
+    ] = "128",
     golden: Annotated[
         bool, typer.Option(help="Language models: run the reference, for a certificate.")
     ] = True,
@@ -76,7 +97,13 @@ def command(
             bar.update(task, description=text)
 
         if is_decoder(model):
-            reading = {"masters": masters, "activation": activation}
+            reading = {
+                "masters": masters,
+                "activation": activation,
+                "act_quant": act_quant,
+                "weight_scale": weight_scale,
+                "i2_s": i2_s,
+            }
             exported = export_language_model(
                 str(model),
                 target,

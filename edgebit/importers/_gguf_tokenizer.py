@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgebit.decoder.text.patterns import GPT2
 from edgebit.errors import ModelError
 from edgebit.importers._gguf_config import Metadata
 from edgebit.importers.base import printable
@@ -22,10 +23,9 @@ MAX_TOKEN = 1 << 16
 
 _LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SPLITS = {
     "llama-bpe": (_LLAMA3, True), "llama3": (_LLAMA3, True), "llama-v3": (_LLAMA3, True), "falcon3": (_LLAMA3, True),
-    "qwen2": (_QWEN2, False), "gpt-2": (_GPT2, False),
+    "qwen2": (_QWEN2, False), "gpt-2": (GPT2, False),
 }  # fmt: skip
 """By tokenizer.ggml.pre: the pattern that cuts text into words, and whether whole words skip the merges."""
 ADD_BOS = ("llama-bpe", "llama3", "llama-v3", "falcon3")

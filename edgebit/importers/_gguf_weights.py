@@ -127,7 +127,7 @@ class GgufWeights:
         data = t.data().view(view).reshape(shape)
         found = find_scales(data, dtype, t.where)
         if found is not None:
-            return signs(data, dtype, t.where), found[0], found[1]
+            return signs(data, dtype, t.where), *found
         if self.options.masters is None:
             raise ModelError(
                 f"{t.where}: its values are not ternary; if they are float masters that were trained to be quantised, "

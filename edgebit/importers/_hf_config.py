@@ -76,6 +76,7 @@ def read_config(folder: Path, name: str) -> HfConfig:
         raise ModelError(f"{CONFIG}: hidden_act {printable(activation)} is not supported; silu and relu2 are")
     context = _int(c, "max_position_embeddings", family.context)
     convention, online, left = _quantisation(c)
+    trained_so = family.quantised or convention or online or _bool(c, "is_bitnet_config", False)
     generation = (
         read_object(folder, "generation_config.json") if (folder / "generation_config.json").exists() else {}
     )
@@ -97,7 +98,7 @@ def read_config(folder: Path, name: str) -> HfConfig:
         qk_norm=family.qk_norm,
         sub_norms=family.sub_norms is not None,
         tied=_bool(c, "tie_word_embeddings", False),
-        act_quant="token" if family.quantised or convention or online else "none",
+        act_quant="token" if trained_so else "none",
         bos=bos[0] if bos else None,
         eos=tuple(dict.fromkeys(eos)),
     )
@@ -127,6 +128,10 @@ def _family(c: dict[str, Any]) -> tuple[str, Family]:
 
 
 def _quantisation(c: dict[str, Any]) -> tuple[Literal["multiply", "divide"] | None, bool, tuple[str, ...]]:
+    if isinstance(c.get("quantization"), dict):
+        raise ModelError(
+            f"{CONFIG}: these are MLX weights; EdgeBit reads the unpacked checkpoint they were made from, or its GGUF"
+        )
     q = c.get("quantization_config")
     if q is None:
         return None, False, ()

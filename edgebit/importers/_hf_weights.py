@@ -215,8 +215,7 @@ class HfWeights:
         data, dtype, how = entry.data(), FLOATS[entry.dtype], self.options.masters
         found = None if self.config.online else find_scales(data, dtype, entry.where)
         if found is not None:
-            scale, group, _ = found
-            return signs(data, dtype, entry.where), scale, group
+            return signs(data, dtype, entry.where), *found
         if how is None:
             what = "float masters" if self.config.online or self.config.family.quantised else "not ternary"
             raise ModelError(

@@ -45,12 +45,13 @@ def whole_bytes(values: F32Array, where: str) -> Array:
     return values.astype(np.uint8)
 
 
-def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int, bool] | None:
-    """Scale, group and whether it is exact, when every value of a matrix is 0 or plus or minus a scale; else None.
+def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int] | None:
+    """Scale and group, when every value of a matrix is 0 or plus or minus a scale; else None.
 
     Looks for one scale for all, (1, 1); one a row, (R, 1); one a band of columns, (1, K / group); one a group of
-    inputs of a row, (R, K / group). Bands wider than 128 that divide into groups of 128 are stated by those. Where magnitudes that belong together differ in their last place the scale is
-    the middle, and not exact. Scales of parts that are all zero are those of another part.
+    inputs of a row, (R, K / group). Bands wider than 128 that divide into groups of 128 are stated by those. Where
+    magnitudes that belong together differ in their last place the scale is the middle. Parts that are all zero take
+    the scale of another part.
     """
     out, k = data.shape
     unit = GROUPS[-1] if k % GROUPS[-1] == 0 else k
@@ -70,7 +71,7 @@ def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int, boo
     if found is None and k >= MIN_ALIKE:
         found = _merge(top, low, (out, 1), tol)
     if found is not None:
-        return found[0], 0, found[1]
+        return found, 0
     if out >= MIN_ALIKE:
         column = _merge(col_top[None], col_low[None], (1, k), tol)
         if column is not None:
@@ -79,21 +80,20 @@ def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int, boo
         if k % group == 0:
             found = _merge(top, low, (out, k // group), tol)
             if found is not None:
-                return found[0], group, found[1]
+                return found, group
     return None
 
 
-def _merge(top: F32Array, low: F32Array, shape: tuple[int, int], tol: float) -> tuple[F32Array, bool] | None:
-    """The scales if top and low, merged to `shape`, agree everywhere; and whether they are equal."""
+def _merge(top: F32Array, low: F32Array, shape: tuple[int, int], tol: float) -> F32Array | None:
+    """The scales if top and low, merged to `shape`, agree everywhere."""
     n, m = shape
     top = top.reshape(n, top.shape[0] // n, m, top.shape[1] // m).max(axis=(1, 3))
     low = low.reshape(n, low.shape[0] // n, m, low.shape[1] // m).min(axis=(1, 3))
     used = top > 0
     if not np.all(top[used] <= low[used] * np.float32(1 + tol)):
         return None
-    exact = bool(np.all(top[used] == low[used]))
-    middle = np.where(used, low, 0) / 2 + top / 2
-    return _filled(top if exact else middle.astype(np.float32), used), exact
+    base = np.where(used, low, 0)
+    return _filled((base + (top - base) / 2).astype(np.float32), used)
 
 
 def _filled(scale: F32Array, used: Array) -> F32Array:
@@ -102,13 +102,13 @@ def _filled(scale: F32Array, used: Array) -> F32Array:
     return np.where(used, scale, scale.flat[int(np.argmax(used))]).astype(np.float32)
 
 
-def _bands(top: F32Array, low: F32Array, tol: float) -> tuple[F32Array, int, bool]:
+def _bands(top: F32Array, low: F32Array, tol: float) -> tuple[F32Array, int]:
     """The widest equal bands of columns that have one scale each."""
     k = len(top)
     for group in sorted((g for g in range(1, k) if k % g == 0), reverse=True):
         found = _merge(top[None], low[None], (1, k // group), tol)
         if found is not None:
-            return *_split(found[0], group), found[1]
+            return _split(found, group)
     raise AssertionError("single columns were found to have one scale each")
 
 
@@ -125,12 +125,12 @@ def shared_scales(trits: S8Array, scale: F32Array) -> tuple[F32Array, int]:
     for shape in ((1, 1), (out, 1), (1, blocks)):
         found = _merge(top, low, shape, 0.0)
         if found is not None:
-            return (found[0], 0) if shape[1] == 1 else _split(found[0], k // blocks)
+            return (found, 0) if shape[1] == 1 else _split(found, k // blocks)
     block = k // blocks
     if block < GROUPS[0] and k % GROUPS[0] == 0:
         found = _merge(top, low, (out, k // GROUPS[0]), 0.0)
         if found is not None:
-            return found[0], GROUPS[0]
+            return found, GROUPS[0]
     return _split(_filled(top, used), block)
 
 

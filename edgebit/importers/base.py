@@ -175,7 +175,9 @@ def load_decoder(path: str | Path, *, revision: str | None = None, **options: An
     if module is not None:
         return module.load_decoder(p, chosen)
     if p.is_dir():
-        raise ModelError(f"{printable(path)}: not a language model: the folder has no config.json")
+        there = next((f.name for f in sorted(p.iterdir()) if f.suffix == ".gguf"), None)
+        hint = f"; to read {printable(there)} in it, name that file" if there else ""
+        raise ModelError(f"{printable(path)}: not a language model: the folder has no config.json{hint}")
     raise ModelError(
         f"{printable(path)}: not a language model EdgeBit can read; it reads folders and .gguf files"
     )

@@ -123,7 +123,7 @@ FAMILY = {
     },
     "LlamaForCausalLM": {
         "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
-        "rope_theta": 1000042, "is_bitnet_config": True,
+        "rope_theta": 1000042,
     },
     "Qwen3ForCausalLM": {
         "model_type": "qwen3", "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": True,

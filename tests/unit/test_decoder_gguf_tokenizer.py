@@ -13,6 +13,7 @@ from gguf_files import (
     write_gguf_model,
 )
 
+from edgebit.decoder.text import compile_text
 from edgebit.errors import ModelError
 from edgebit.importers._gguf_tokenizer import SPLITS
 from edgebit.importers.base import load_decoder
@@ -114,6 +115,9 @@ def test_bpe_in_metadata(tmp_path: Path, pre: str) -> None:
         first = [0] if pre == "llama-bpe" else []
         assert rebuilt.encode(text).ids == first + library.encode(text).ids
     assert rebuilt.decode(rebuilt.encode("the 漢字").ids, skip_special_tokens=True) == "the 漢字"
+    table = compile_text(decoder)
+    assert table is not None
+    assert table.prefix == first
 
 
 BAD_TOKENIZERS: dict[str, tuple[dict[str, Any], str]] = {

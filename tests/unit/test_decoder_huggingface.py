@@ -386,6 +386,17 @@ def test_how_it_is_found(tmp_path: Path) -> None:
         load_decoder(tmp_path / "my model!", masters="mean")
 
 
+def test_a_folder_with_a_gguf_in_it(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"to read m\.gguf in it, name that file"):
+        load_decoder(tmp_path)
+
+
+def test_dequantised_falcon_is_known_by_its_configuration(tmp_path: Path) -> None:
+    write_folder(tmp_path / "m", "LlamaForCausalLM", "tensor", config={"is_bitnet_config": True})
+    assert load_decoder(tmp_path / "m").spec.act_quant == "token"
+
+
 def test_options_override_what_the_files_say(tmp_path: Path) -> None:
     write_folder(tmp_path / "m", "LlamaForCausalLM", "rows")
     spec = load_decoder(tmp_path / "m", activation="relu2", act_quant="token").spec

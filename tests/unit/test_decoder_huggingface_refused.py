@@ -27,6 +27,7 @@ REFUSED = {
     "activation": ({"hidden_act": "gelu"}, "hidden_act gelu"),
     "architecture": ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not supported"),
     "quantisation": ({"quantization_config": {"quant_method": "gptq"}}, "gptq is not ternary"),
+    "MLX": ({"quantization": {"group_size": 128, "bits": 2}}, "MLX weights"),
     "norms before": (
         {"quantization_config": {"quant_method": "bitnet", "use_rms_norm": True}}, "use_rms_norm",
     ),
