@@ -11,6 +11,8 @@
 #include "epilogue/requant_armv6m.h"
 #elif defined(__ARM_FEATURE_MVE)
 #include "epilogue/requant_mve.h"
+#elif defined(__thumb2__) && __ARM_ARCH_PROFILE == 'M'
+#include "epilogue/requant_armv7m.h"
 #endif
 
 enum {
@@ -56,6 +58,16 @@ EB_INLINE void eb_requant_row(const int32_t *acc, const eb_requant_entry *e, int
 #elif defined(__ARM_FEATURE_MVE)
     eb_requant_row__mve(acc, e, y, p, n);
 #else
+#if defined(__thumb2__) && __ARM_ARCH_PROFILE == 'M'
+    if (p->qmin == -128 && p->qmax == 127) {
+        if (p->pre_shift == 0) {
+            eb_requant_row__armv7m(acc, e, y, p, n);
+        } else {
+            eb_requant_row__armv7m_shift(acc, e, y, p, n);
+        }
+        return;
+    }
+#endif
     const eb_requant_params common = *p; // y may not alias a copy
     for (const int8_t *end = y + n; y != end; y++) {
         eb_requant_entry one;
