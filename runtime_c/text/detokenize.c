@@ -37,7 +37,9 @@ static void settle(eb_detokenizer *d, eb_writer *w, int at_end) {
             write_replacement(w);
         }
         d->held -= used;
-        memmove(d->bytes, d->bytes + used, d->held);
+        for (uint32_t i = 0; i < d->held; i++) {
+            d->bytes[i] = d->bytes[i + used];
+        }
     }
 }
 

@@ -208,6 +208,8 @@ typedef struct {
     uint32_t flags; // of eb_tokenizer_encode; EB_TEXT_START is taken off when something has been encoded
 } eb_prompt;
 
+// For a prompt that is not a chat: adds the tokens that start a sequence, before the first text.
+int32_t eb_prompt_prefix(eb_prompt *p);
 // Adds a part of the chat template. EB_TEXT_ARGUMENT when the model has none (or no system part).
 int32_t eb_prompt_part(eb_prompt *p, uint32_t part);
 // Adds text of a role: trim is EB_CHAT_TRIM_SYSTEM, _FIRST, _USER, _ANSWER, or 0 for a prompt that is not a

@@ -71,6 +71,16 @@ int32_t eb_prompt_token(eb_prompt *p, uint32_t id) {
     return status;
 }
 
+int32_t eb_prompt_prefix(eb_prompt *p) {
+    uint32_t start = p->flags & EB_TEXT_START; // the text still counts as the start of the sequence
+    int32_t status = EB_TEXT_OK;
+    for (uint32_t i = 0; i < p->tokenizer->n_prefix && status == EB_TEXT_OK; i++) {
+        status = eb_prompt_token(p, p->tokenizer->prefix[i]);
+    }
+    p->flags |= start;
+    return status;
+}
+
 int32_t eb_prompt_part(eb_prompt *p, uint32_t part) {
     const eb_tokenizer *t = p->tokenizer;
     int of_system = part == EB_CHAT_SYSTEM || part == EB_CHAT_SYSTEM_END;

@@ -152,6 +152,8 @@ def test_metaspace(scheme: str, split: bool) -> None:
     ours = Driver(table_of(theirs))
     texts = ["to be or not", " to be", "▁to  be ", "", "日本 x", "   "]
     assert ours.encode(texts) == [library(theirs, t) for t in texts]
+    theirs.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    assert Driver(table_of(theirs)).prompt([(3, 0, b""), (1, 0, b"to be")]) == theirs.encode("to be").ids
     later = ours.encode(texts, flags=0)
     if scheme == "first":
         assert later[0] != ours.encode(texts)[0]

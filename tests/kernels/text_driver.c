@@ -116,7 +116,8 @@ static void stop(void) {
     free(strings);
 }
 
-// Steps: {what, argument, bytes}; 0 a part, 1 text trimmed as the argument says, 2 a token.
+// Steps: {what, argument, bytes}; 0 a part, 1 text trimmed as the argument says, 2 a token, 3 what starts a
+// sequence.
 static void prompt(const eb_tokenizer *t) {
     enum { IDS = 100000, TEXT = 100000 };
     size_t need = eb_tokenizer_scratch(t, TEXT);
@@ -136,7 +137,8 @@ static void prompt(const eb_tokenizer *t) {
         if (status == EB_TEXT_OK) {
             status = what == 0   ? eb_prompt_part(&p, argument)
                      : what == 1 ? eb_prompt_text(&p, text, n, argument)
-                                 : eb_prompt_token(&p, argument);
+                     : what == 2 ? eb_prompt_token(&p, argument)
+                                 : eb_prompt_prefix(&p);
         }
         free(text);
     }

@@ -120,7 +120,7 @@ class Driver:
         return pieces, bool(struct.unpack_from("<I", answer, at)[0])
 
     def prompt(self, steps: Sequence[tuple[int, int, bytes]]) -> list[int]:
-        """The ids of a prompt put together of parts (0, part), texts (1, trim, text) and tokens (2, id)."""
+        """The ids of a prompt put together of parts (0, part), texts (1, trim, text), tokens (2, id), the prefix (3, 0)."""
         request = b"P" + struct.pack("<I", len(steps))
         request += b"".join(struct.pack("<3I", what, value, len(t)) + t for what, value, t in steps)
         answer = self.call(request)

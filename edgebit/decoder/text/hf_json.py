@@ -284,16 +284,16 @@ def _merges(table: TextTable, value: object, words: dict[str, int]) -> list[tupl
     found: dict[tuple[int, int], tuple[int, int, int, int]] = {}
     for rank, entry in enumerate(value):
         parts = entry.split(" ") if isinstance(entry, str) else entry
-        if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(p, str) and p for p in parts):
+        left, right = parts if isinstance(parts, list) and len(parts) == 2 else (None, None)
+        if not isinstance(left, str) or not isinstance(right, str) or not left or not right:
             raise table.refuse(f"merge {rank} is not a pair of tokens: {entry!r:.60}")
-        left, right = parts
-        for text in (left, right, left + right):
-            if text not in words:
-                raise table.refuse(
-                    f"merge {rank} ({left!r:.30} {right!r:.30}) needs {text!r:.60}, which is no token"
-                )
-        a, b = words[left], words[right]
-        found[a, b] = (a, b, rank, words[left + right])
+        a, b, made = words.get(left), words.get(right), words.get(left + right)
+        if a is None or b is None or made is None:
+            lost = next(t for t in (left, right, left + right) if t not in words)
+            raise table.refuse(
+                f"merge {rank} ({left!r:.30} {right!r:.30}) needs {lost!r:.60}, which is no token"
+            )
+        found[a, b] = (a, b, rank, made)
     return list(found.values())
 
 

@@ -62,6 +62,7 @@ class ChatFlag(IntFlag):
 
 
 _NO_FLAGS = Flag(0)
+_PLAIN = TokenFlag(0)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class TextTable:
 
     def flag(self, token: int) -> TokenFlag:
         """The flags of a token."""
-        return self.token_flags.get(token, TokenFlag(0))
+        return self.token_flags.get(token, _PLAIN)
 
     def special_id(self, text: str) -> int | None:
         """The id of an added token by its text."""
@@ -147,7 +148,9 @@ class _Writer:
         for i in range(t.vocab):
             self.blob += t.tokens.get(i, b"")
         lengths = accumulate((len(t.tokens.get(i, b"")) for i in range(t.vocab)), initial=0)
-        flags = [int(t.flag(i) if i in t.tokens else TokenFlag.ABSENT) for i in range(t.vocab)]
+        flags = bytearray([TokenFlag.ABSENT]) * t.vocab
+        for i in t.tokens:
+            flags[i] = t.token_flags.get(i, 0)
         return _words(lengths), bytes(flags)
 
     def pairs(self) -> tuple[bytes, bytes]:
