@@ -44,9 +44,8 @@ void eb_text_encode(eb_options *o) {
         ids[i] = text.tokenizer.prefix[i];
     }
     size_t count = 0;
-    const int32_t status =
-        eb_tokenizer_encode(&text.tokenizer, o->prompt, bytes, prefix == 0 ? EB_TEXT_START : 0, ids + prefix,
-                            cap - prefix, scratch, scratch_bytes, &count);
+    const int32_t status = eb_tokenizer_encode(&text.tokenizer, o->prompt, bytes, EB_TEXT_START, ids + prefix,
+                                               cap - prefix, scratch, scratch_bytes, &count);
     if (status == EB_TEXT_CHARACTER) {
         eb_die(EXIT_USAGE, "the prompt has a character, after %zu tokens, that the model's vocabulary lacks",
                count);
