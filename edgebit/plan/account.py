@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
     from edgebit.plan.plan import Plan
 
 FLASH, RAM = "FLASH", "RAM"
+_STEPS = re.compile(
+    r"(__\w+?_(?:requant|affine|dynamic)(?![a-z0-9]))(?:_(?:corr|scale|bias|lo|hi)(?![a-z0-9]))*"
+)
+_DEFINED = re.compile(r"EB_NOINLINE static \w+ (\w+)\(")
 _PADDING = 15  # before an array that starts at a multiple of 16
 Kind = Literal["exact", "upper bound"]
 
@@ -33,26 +36,24 @@ Kind = Literal["exact", "upper bound"]
 class Bounds:
     """Measured bytes for one core and toolchain.
 
-    code, const, data: the program around the model (start-up, port, link, application) on the board where
-    it is largest. stack: from reset to the model's run function, with what an exception pushes; run: the
-    frame of that function. layer_*: what each layer adds to the model's own functions and tables, and
+    code, const, data: the program around the model (start-up, port, link, application) on a board. stack: from
+    reset to the model's run function, with what an exception pushes; runs: the frame of that function, without
+    arguments of calls, in networks of up to so many layers. layer_*: what each layer adds to the model's own functions and tables, and
     argument_code: each argument of its call.
-    functions: code of each kernel file and of each generated driver that several layers share; single: code
-    of a driver that one layer uses, into which compilers fold its parameters, by name and kind. helpers: code of each library
-    function; needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included.
+    functions: code of each kernel file and of each generated driver. helpers: code of each library function;
+    needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included.
     """
 
     code: int
     const: int
     data: int
     stack: int
-    run: int
+    runs: Mapping[int, int]
     layer_code: int
     argument_code: int
     layer_const: int
     layer_data: int
     functions: Mapping[str, int] = field(default_factory=dict)
-    single: Mapping[str, int] = field(default_factory=dict)
     helpers: Mapping[str, int] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[str, int] = field(default_factory=dict)
@@ -64,13 +65,12 @@ UNMEASURED = Bounds(
     const=2048,
     data=4096,
     stack=1024,
-    run=512,
+    runs={1: 512},
     layer_code=48,
     argument_code=8,
     layer_const=96,
     layer_data=4,
     functions={"": 2048},
-    single={"": 2048},
     helpers={"": 4096},
     stacks={"": 512},
     measured=False,
@@ -78,48 +78,54 @@ UNMEASURED = Bounds(
 """For a core or toolchain nobody has measured: generous guesses, still shown as upper bounds."""
 
 
-def load_bounds(core: Core, toolchain: str = "zig") -> Bounds:
-    """The measured table of a core and toolchain, UNMEASURED when there is none."""
-    return _read_bounds(core.name, toolchain)
+def load_bounds(core: Core, toolchain: str = "zig", board: str = "") -> Bounds:
+    """The measured table of a core, toolchain and board, UNMEASURED when there is none; for a board that is not
+    in it, or none, the largest program of those that are."""
+    return _read_bounds(core.name, toolchain, board)
 
 
 @cache
-def _read_bounds(core: str, toolchain: str) -> Bounds:
+def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
     path = data_dir("runtime_c") / "cores" / "bounds" / f"{core}.toml"
     if not path.is_file():
         return UNMEASURED
     d = tomllib.loads(path.read_text()).get(toolchain)
     if d is None:
         return UNMEASURED
-    program, layer = d["program"], d["layer"]
+    programs = [d["programs"][board]] if board in d["programs"] else list(d["programs"].values())
+    layer = d["layer"]
     return Bounds(
-        code=program["code"],
-        const=program["const"],
-        data=program["data"],
-        stack=program["stack"],
-        run=program["run"],
+        **{what: max(p[what] for p in programs) for what in ("code", "const", "data", "stack")},
+        runs={int(n): frame for n, frame in d["runs"].items()},
         layer_code=layer["code"],
         argument_code=layer["argument"],
         layer_const=layer["const"],
         layer_data=layer["data"],
         functions=d.get("functions", {}),
-        single=d.get("single", {}),
         helpers=d.get("helpers", {}),
         needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
         stacks=d.get("stacks", {}),
     )
 
 
+def plain_name(function: str) -> str:
+    """A generated function's name without the digest of its layer's weights."""
+    return re.sub(r"_[0-9a-f]{12}$", "", function)
+
+
 def kind_of(function: str) -> str:
-    """The table entry of a function: itself for kernels; for generated functions, the name without what
-    differs between layers of one kind (epilogue steps, digests)."""
-    driver = re.match(r"eb_[a-z0-9]+_.*?__.*?_(requant|affine|dynamic)(?=_|$)", function)
-    return driver.group(0) if driver else re.sub(r"_[0-9a-f]{12}$", "", function)
+    """The table's entry for drivers that differ only in the steps after their epilogue's kind; any other name as
+    it is."""
+    kind, drivers = _STEPS.subn(r"\1", function)
+    return kind + "*" if drivers else function
 
 
 def _alike(table: Mapping[str, object], name: str) -> list[str]:
-    """The entries to go by for a function: its own; else those whose names start alike; else all."""
-    start = name
+    """The entries to go by for a function: its own; else that of its kind; else those whose names start alike;
+    else all."""
+    if name in table:
+        return [name]
+    start = kind_of(name)
     while start and start not in table:
         start = start.rpartition("_")[0]
         found = [k for k in table if k.startswith(start + "_")]
@@ -129,7 +135,7 @@ def _alike(table: Mapping[str, object], name: str) -> list[str]:
 
 
 def _lookup(table: Mapping[str, int], name: str) -> int:
-    """The size of a function; for one never measured, the largest of those whose names start alike."""
+    """The size of a function; for one never measured, the largest of those like it."""
     return max((table[k] for k in _alike(table, name)), default=0)
 
 
@@ -137,16 +143,18 @@ def _needs(bounds: Bounds, name: str) -> set[str]:
     """The library functions that a function pulls in; for one never measured, those of its like."""
     if not bounds.measured:
         return set(bounds.helpers)
-    known = {**bounds.functions, **bounds.single}
-    return {h for k in _alike(known, name) for h in bounds.needs.get(k, ())}
+    return {h for k in _alike(bounds.functions, name) for h in bounds.needs.get(k, ())}
 
 
-def _shared(layers: Iterable[Lowered]) -> dict[str, bool]:
-    """Every function that layers need, and whether it stays a function: kernels do, generated ones when
-    more than one layer uses them."""
-    uses = Counter(low.function for low in layers if not low.alias)
-    kernels = {f"eb_{stem}" for low in layers if not low.alias for stem in low.kernels}
-    return dict.fromkeys(kernels, True) | {f: n > 1 for f, n in uses.items() if f not in kernels}
+def parts_of(low: Lowered) -> set[str]:
+    """The functions that a layer needs: kernels, its driver, and those that drivers share."""
+    if low.alias:
+        return set()
+    return {f"eb_{stem}" for stem in low.kernels} | {low.function, *_DEFINED.findall(low.prelude)}
+
+
+def _all_parts(layers: Iterable[Lowered]) -> set[str]:
+    return {part for low in layers for part in parts_of(low)}
 
 
 def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
@@ -154,15 +162,13 @@ def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     total = bounds.code
     for low in layers:
         total += 0 if low.alias else bounds.layer_code + bounds.argument_code * arguments(low)
-    helpers: set[str] = set()
-    for name, shared in sorted(_shared(layers).items()):
-        kind = kind_of(name)
-        if not shared and (name in bounds.single or kind in bounds.single):
-            total += bounds.single.get(name, bounds.single.get(kind, 0))
-        else:
-            total += _lookup(bounds.functions, kind)
-        helpers.update(_needs(bounds, kind))
-    return total + sum(_lookup(bounds.helpers, h) for h in sorted(helpers))
+    parts = [plain_name(part) for part in _all_parts(layers)]
+    helpers = {h for part in parts for h in _needs(bounds, part)}
+    return (
+        total
+        + sum(_lookup(bounds.functions, part) for part in parts)
+        + sum(_lookup(bounds.helpers, h) for h in helpers)
+    )
 
 
 def arguments(low: Lowered) -> int:
@@ -171,10 +177,20 @@ def arguments(low: Lowered) -> int:
     return len(low.inputs) + consts + 1 + (low.params is not None) + (low.scratch_bytes > 0)
 
 
-def stack_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
+def stack_bound(bounds: Bounds, layers: Sequence[Lowered], core: Core) -> int:
     """Stack of the program with these layers, at most; exception frame included."""
-    deepest = [_lookup(bounds.stacks, kind_of(n)) for n in _shared(layers)]
-    return bounds.stack + bounds.run + max(deepest, default=0)
+    called = [low for low in layers if not low.alias]
+    deepest = max((_lookup(bounds.stacks, plain_name(part)) for part in _all_parts(called)), default=0)
+    most = max(bounds.runs.values())
+    run = next((frame for n, frame in sorted(bounds.runs.items()) if n >= len(called)), most)
+    return bounds.stack + run + stacked_arguments(called, core) + deepest
+
+
+def stacked_arguments(layers: Iterable[Lowered], core: Core) -> int:
+    """Bytes of the longest call's arguments that go on the stack (AAPCS, AAPCS64), in whole alignments."""
+    registers, word = (4, 4) if core.is_cortex_m else (8, 8)
+    longest = max((arguments(low) for low in layers), default=0)
+    return -(-max(0, longest - registers) // 2) * 2 * word
 
 
 def const_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
@@ -284,10 +300,10 @@ def _top(found: Iterable[tuple[str, int]], n: int = 3) -> tuple[tuple[str, int],
 
 def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
     """The account of a plan on its board (or bare core), for the toolchain it will be built with."""
-    bounds = load_bounds(plan.core, toolchain)
+    bounds = load_bounds(plan.core, toolchain, plan.board.name if plan.board is not None else "")
     lowered = [layer.lowered for layer in plan.layers]
     code = code_bound(bounds, lowered)
-    stack = stack_bound(bounds, lowered)
+    stack = stack_bound(bounds, lowered, plan.core)
     data = bounds.data + bounds.layer_data * len(lowered) + _PADDING  # before the arena
     rows = (
         FitRow(FLASH, "weights", plan.weight_bytes, "exact"),

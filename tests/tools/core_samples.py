@@ -105,18 +105,19 @@ def other_samples(rng: np.random.Generator, each: int) -> Iterable[Sample]:
                 yield s
 
 
-def chain_sample(layers: int) -> Sample:
-    """A network in a chain, as models are: quantise, then ternary layers of every shape with pooling, a
-    residual addition and look-ups between them, then one dense layer with float outputs."""
+def chain_sample(layers: int, tensor_bytes: int) -> Sample:
+    """A network in a chain, as models are: quantise, then ternary layers of every shape with a residual addition's
+    worth of look-ups between them, then one dense layer with float outputs. Tensors of about tensor_bytes."""
     rng = np.random.default_rng(SEED)
     g = Graph("chain")
-    g.tensors["x"] = Tensor("x", (1, 8, 8, 8))
+    side = max(4, round((tensor_bytes / 8) ** 0.5))
+    g.tensors["x"] = Tensor("x", (1, side, side, 2))
     g.inputs = ["x"]
     quant = Quant(0.05, 3)
     g.nodes.append(Node("quantize", "q", ["x"], ["t0"], {"out_quant": quant, "qmin": -128, "qmax": 127}))
     attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
     table = np.arange(-128, 128).astype(np.int8)
-    at = "t0"
+    at, channels = "t0", 2
     for k in range(layers):
         out = f"t{k + 1}"
         if k % 3 == 2:
@@ -124,17 +125,22 @@ def chain_sample(layers: int) -> Sample:
         else:
             size = 3 if k % 2 else 1
             used = attrs | {"pads": (size // 2,) * 4}
-            s = draw(rng, "requant", "trit", "conv2d", (1, 8, 8, 8), (8, size, size, 8), used, 1)
+            shape = (1, side, side, channels)
+            s = draw(rng, "requant", "trit", "conv2d", shape, (8, size, size, channels), used, 1)
+            channels = 8
             g.consts[f"w{k}"] = s.graph.consts["w"]
             g.nodes.append(Node("conv2d", f"n{k}", [at, f"w{k}"], [out], s.graph.nodes[0].attrs))
         at = out
-    s = draw(rng, "affine", "trit", "dense", (1, 512), (10, 512), {}, 1)
+    flat = side * side * channels
+    s = draw(rng, "affine", "trit", "dense", (1, flat), (10, flat), {}, 1)
     g.consts["w"] = s.graph.consts["w"]
-    g.nodes.append(Node("reshape", "flat", [at], ["flat"], {"shape": (1, 512)}))
+    g.nodes.append(Node("reshape", "flat", [at], ["flat"], {"shape": (1, flat)}))
     g.nodes.append(Node("dense", "fc", ["flat", "w"], ["y"], s.graph.nodes[0].attrs))
     g.outputs = ["y"]
     infer_all(g)
-    return Sample(g, {"x": rng.standard_normal((1, 8, 8, 8)).astype(np.float32)}, f"chain of {layers}")
+    return Sample(
+        g, {"x": rng.standard_normal(g.tensors["x"].shape).astype(np.float32)}, f"chain of {layers}"
+    )
 
 
 def merge(samples: Sequence[Sample]) -> tuple[Graph, dict[str, Array]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,18 @@ from core_samples import (
 )
 
 from edgebit.board import Board
-from edgebit.core import Core
-from edgebit.ops.base import Sample
-from edgebit.plan.account import arguments, kind_of, table_bytes
+from edgebit.core import Core, load_core
+from edgebit.ir.graph import DType, Graph, Node, Quant, Tensor
+from edgebit.ops.base import Sample, infer_all
+from edgebit.plan.account import arguments, kind_of, parts_of, plain_name, stacked_arguments, table_bytes
 from edgebit.plan.kernels import candidates
 from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.build import build_export
 from edgebit.toolchain.elf import Image
-from edgebit.toolchain.stack import CallGraph, stack_usage
+from edgebit.toolchain.stack import CallGraph, StackReport, stack_usage
 
+RUN_MARGIN = 8  # compilers spill one register more in some networks
+CODE_MARGIN = 64  # the linker aligns what it puts together
 _OF_THE_MODEL = re.compile(r"measure_|l\d+_|eb_code_|(inputs|outputs)$")
 
 
@@ -84,74 +88,99 @@ def per_layer(pair: Sequence[Built], what: str) -> float:
 
 def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     """The tables of one core and toolchain."""
-    rng = np.random.default_rng(SEED)
     boards = boards_of(core)
-    small = next(s for s in other_samples(rng, 1) if s.graph.nodes[0].op == "lut")
-    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
-    large = draw(rng, "affine", "trit", "conv2d", (1, 4, 4, 4), (4, 3, 3, 4), attrs, 1)
+    some = min((b.ram_bytes for b in boards if b.ram_bytes), default=1 << 20)
+    small, large = apart_samples(some // 100)
     pairs = [[Built([s] * n, {}, boards[0], chain) for n in (4, 20)] for s in (small, large)]
-    tiny = [Built([small] * 4, {}, board, chain) for board in boards]
     steps = {what: [per_layer(pair, what) for pair in pairs] for what in ("code", "const", "data")}
-    program = {
-        what: max(getattr(t, what) for t in tiny) - round(4 * steps[what][0])
-        for what in ("code", "const", "data")
-    }
-    program["code"] -= pairs[0][0].size_of("eb_lut_s8__ref")
-    program["stack"] = max(
-        t.stack.bytes - t.graph.depth_of("eb_lut_s8__ref") - t.stack.frames["measure_run"] for t in tiny
-    )
     layer = {what: max(0, -int(-max(found) // 1)) for what, found in steps.items()}
     few, many = (arguments(pair[0].plan.layers[0].lowered) for pair in pairs)
     layer["argument"] = max(0, -int(-(steps["code"][1] - steps["code"][0]) / (many - few) // 1))
     layer["code"] = max(0, -int(-(steps["code"][0] - layer["argument"] * few) // 1))
-    base = pairs[0][0]
-    tables = Tables(base)
-    linear = list(linear_samples(np.random.default_rng(SEED), core))[::2]
-    other = list(other_samples(np.random.default_rng(SEED), 3))
-    samples, forced = with_every_kernel([*linear, *other], core)
-    for start in range(0, len(samples), 120):
-        part = range(start, min(start + 120, len(samples)))
-        names = {f"s{k - start}": forced[f"s{k}"] for k in part if f"s{k}" in forced}
-        tables.add(Built([samples[k] for k in part], names, boards[0], chain))
-        print(f"{core.name} {chain}: {part.stop} of {len(samples)} layers", flush=True)
-    for part_ in once_each(samples, forced, core):
-        tables.add_single(Built(*part_, boards[0], chain))
-    print(f"{core.name} {chain}: drivers alone", flush=True)
-    run = base.stack.frames["measure_run"]
-    for layers in (6, 12, 24):
-        run = max(run, Built([chain_sample(layers)], {}, boards[0], chain).stack.frames["measure_run"])
-    program["run"] = run
-    program["const"] += tables.const
+    tables = Tables(pairs[0][0])
+    for part in batches(core.name):
+        tables.add(Built(*part, boards[0], chain))
+        print(f"{core.name} {chain}: {len(tables.functions)} functions", flush=True)
+    runs: dict[int, int] = {}
+    for layers in (3, 6, 12, 24, 48):
+        built = Built([chain_sample(layers, some // 8)], {}, boards[0], chain)
+        called = [layer.lowered for layer in built.plan.layers if not layer.lowered.alias]
+        frame = built.stack.frames["measure_run"] - stacked_arguments(called, core)
+        runs[len(called)] = max(frame + RUN_MARGIN, *runs.values()) if runs else frame + RUN_MARGIN
+    programs = {}
+    for board in boards:
+        tiny = Built([small] * 4, {}, board, chain)
+        program = {
+            what: getattr(tiny, what) - round(4 * steps[what][0]) for what in ("code", "const", "data")
+        }
+        program["code"] += CODE_MARGIN - tiny.size_of("eb_lut_s8__ref")
+        program["const"] += tables.const
+        program["stack"] = stack_above_run(Built([large], {}, board, chain).stack)
+        programs[board.name] = program
     return {
-        "program": program,
+        **{f"programs.{name}": program for name, program in programs.items()},
         "layer": layer,
+        "runs": runs,
         "functions": tables.functions,
-        "single": tables.single,
         "helpers": tables.helpers,
         "needs": {k: sorted(v) for k, v in tables.needs.items() if v},
         "stacks": tables.stacks,
     }
 
 
-def once_each(
-    samples: Sequence[Sample], forced: dict[str, str], core: Core
-) -> Iterable[tuple[list[Sample], dict[str, str]]]:
-    """Linear samples in graphs that use no driver twice: each with the kernels forced on its nodes."""
-    graphs: list[tuple[list[Sample], dict[str, str], set[str]]] = []
-    for k, s in enumerate(samples):
-        node = s.graph.nodes[0]
-        if node.op not in ("dense", "conv2d"):
+def stack_above_run(found: StackReport) -> int:
+    """From reset to the model's run function, with what an exception pushes; the deepest path goes there."""
+    names = [name for name, _ in found.path]
+    above = found.path[: names.index("measure_run")]
+    return found.exception + sum(used for _, used in above)
+
+
+def apart_samples(nbytes: int) -> tuple[Sample, Sample]:
+    """A layer with few arguments and one with many, on tensors of about that many bytes in all, so that the code
+    that computes their addresses is as long as it gets."""
+    side = max(3, round((nbytes / 2) ** 0.5))
+    g = Graph("lut")
+    g.tensors["x"] = Tensor("x", (1, side, side, 1), DType.S8, Quant(0.05, 3))
+    g.inputs, g.outputs = ["x"], ["y"]
+    table = np.arange(-128, 128).astype(np.int8)
+    g.nodes = [Node("lut", "n", ["x"], ["y"], {"table": table, "out_quant": Quant(0.05, 3)})]
+    infer_all(g)
+    few = Sample(g, {"x": np.zeros((1, side, side, 1), np.int8)})
+    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
+    side = max(3, round((nbytes / 20) ** 0.5))
+    rng = np.random.default_rng(SEED)
+    return few, draw(rng, "affine", "trit", "conv2d", (1, side, side, 4), (4, 3, 3, 4), attrs, 1)
+
+
+@cache
+def batches(core_name: str) -> list[tuple[list[Sample], dict[str, str]]]:
+    """Graphs that hold every kernel and driver at least once: samples with the kernels forced on their nodes."""
+    core = load_core(core_name)
+    found: list[tuple[list[Sample], dict[str, str]]] = []
+    linear = linear_samples(np.random.default_rng(SEED), core)
+    other = other_samples(np.random.default_rng(SEED), 6)
+    samples, forced = with_every_kernel([*linear, *other], core)
+    lowered = [
+        candidates(s.graph.nodes[0], s.graph, core, forced.get(f"s{k}"))[0].lowered
+        for k, s in enumerate(samples)
+    ]
+    seen: set[str] = set()
+    kept: list[Sample] = []
+    names: dict[str, str] = {}
+    # of drivers that differ in the steps of their epilogue, the one with the most
+    for k in sorted(range(len(samples)), key=lambda k: (-len(lowered[k].function), k)):
+        s, stem = samples[k], forced.get(f"s{k}")
+        parts = {kind_of(plain_name(p)) for p in parts_of(lowered[k])}
+        if parts <= seen:
             continue
-        stem = forced[f"s{k}"]
-        function = candidates(node, s.graph, core, stem)[0].lowered.function
-        home = next((g for g in graphs if function not in g[2] and len(g[0]) < 60), None)
-        if home is None:
-            home = ([], {}, set())
-            graphs.append(home)
-        home[1][f"s{len(home[0])}"] = stem
-        home[0].append(s)
-        home[2].add(function)
-    return [(g[0], g[1]) for g in graphs if len(g[0]) > 1]
+        seen |= parts
+        if stem is not None:
+            names[f"s{len(kept)}"] = stem
+        kept.append(s)
+        if len(kept) == 100:
+            found.append((kept, names))
+            kept, names = [], {}
+    return [*found, (kept, names)] if kept else found
 
 
 class Tables:
@@ -163,7 +192,6 @@ class Tables:
     def __init__(self, base: Built) -> None:
         self.base = {plain(f.name) for f in base.image.functions} - {"eb_lut_s8__ref"}
         self.functions: dict[str, int] = {}
-        self.single: dict[str, int] = {}
         self.helpers: dict[str, int] = {}
         self.needs: dict[str, set[str]] = defaultdict(set)
         self.stacks: dict[str, int] = {}
@@ -174,36 +202,30 @@ class Tables:
     def const(self) -> int:
         return sum(self._objects.values())
 
-    def add_single(self, built: Built) -> None:
-        """Drivers that one layer uses: compilers fold the layer's parameters into them."""
-        drivers = {layer.lowered.function for layer in built.plan.layers}
-        for f in built.image.functions:
-            name = plain(f.name)
-            if name in drivers:
-                entry = kind_of(name)
-                for key in (name, entry):
-                    self.single[key] = max(self.single.get(key, 0), -(-(f.end - f.start) // 4) * 4)
-                self.stacks[entry] = max(self.stacks.get(entry, 0), built.graph.deepest(f))
-
     def add(self, built: Built) -> None:
-        kernels = sorted((f"eb_{s}" for s in built.plan.kernel_stems()), key=len, reverse=True)
-        drivers = {layer.lowered.function for layer in built.plan.layers if not layer.lowered.alias}
-        drivers -= set(kernels)
-        total: dict[str, int] = defaultdict(int)
+        lowered = [layer.lowered for layer in built.plan.layers]
+        parts = sorted({plain_name(p) for low in lowered for p in parts_of(low)}, key=len, reverse=True)
+        code = {c.symbol for low in lowered for c in low.consts}
+        found: dict[str, dict[str, int]] = defaultdict(dict)  # of each part, its functions
         owner: dict[str, str] = {}
-        for f in built.image.functions:
-            name = plain(f.name)
+        beside: list[str] = []  # library functions in order of address
+        for f in sorted(built.image.functions, key=lambda f: f.start):
+            name = plain_name(plain(f.name))
+            part = next((p for p in parts if name == p or name.startswith(p + "_")), None)
             size = -(-(f.end - f.start) // 4) * 4
-            if name in drivers:
-                entry = owner[f.name] = kind_of(name)
-                self.functions[entry] = max(self.functions.get(entry, 0), size)
-            else:
-                kernel = next((k for k in kernels if name == k or name.startswith(k + "_")), None)
-                if kernel is not None:
-                    owner[f.name] = kernel
-                    total[kernel] += size
-                elif name not in self.base:
-                    self.helpers[name] = max(self.helpers.get(name, 0), size)
+            if part is not None:
+                owner[f.name] = part
+                found[part][name] = max(found[part].get(name, 0), size)
+            elif name not in self.base and name.removesuffix("_run") not in code and name not in code:
+                self.helpers[name] = max(self.helpers.get(name, 0), size)
+                beside.append(name)
+        for part, sizes in found.items():
+            for key in {part, kind_of(part)}:
+                self.functions[key] = max(self.functions.get(key, 0), sum(sizes.values()))
+        self._add_constants(built)
+        self._add_calls(built, owner, beside)
+
+    def _add_constants(self, built: Built) -> None:
         weights = {c.symbol for layer in built.plan.layers for c in layer.lowered.consts}
         for o in built.image.symbols:
             section = built.image.section_at(o.address)
@@ -211,14 +233,31 @@ class Tables:
                 continue
             if o.name not in self._known and o.name not in weights and not _OF_THE_MODEL.match(o.name):
                 self._objects[o.name] = max(self._objects.get(o.name, 0), o.size)
-        for kernel, size in total.items():
-            self.functions[kernel] = max(self.functions.get(kernel, 0), size)
+
+    def _add_calls(self, built: Built, owner: dict[str, str], beside: Sequence[str]) -> None:
+        """What each part calls: stack, and library functions. One of these that nothing reaches was linked
+        because it shares an archive member with its neighbour."""
+        needs: dict[str, set[str]] = defaultdict(set)
         for f in built.image.functions:
-            entry = owner.get(f.name)
-            if entry is None:
+            part = owner.get(f.name)
+            if part is None:
                 continue
-            self.needs[entry] |= {plain(h) for h in built.graph.reachable(f)} & set(self.helpers)
-            self.stacks[entry] = max(self.stacks.get(entry, 0), built.graph.deepest(f))
+            found = {plain(h) for h in built.graph.reachable(f)} & set(self.helpers)
+            deepest = built.graph.deepest(f)
+            for key in {part, kind_of(part)}:
+                needs[key] |= found
+                self.stacks[key] = max(self.stacks.get(key, 0), deepest)
+        reached = set().union(*needs.values()) if needs else set()
+        for k, name in enumerate(beside):
+            if name in reached:
+                continue
+            before = next((h for h in reversed(beside[:k]) if h in reached), None)
+            after = next((h for h in beside[k + 1 :] if h in reached), None)
+            for found in needs.values():
+                if {before, after} & found:
+                    found.add(name)
+        for key, found in needs.items():
+            self.needs[key] |= found
 
 
 def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
@@ -226,9 +265,9 @@ def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = [
         f"# Bytes of code and stack on the {core.title}, by toolchain, measured by tests/tools/measure_core.py.",
-        "# program: everything that is not the model, on the board where it is largest. layer: for each layer.",
-        "# functions, stacks: each kernel and driver (stack with all it calls). helpers: library functions;",
-        "# needs: which of them a kernel or driver pulls in.",
+        "# programs: everything that is not the model, by board. layer: for each layer. runs: the stack frame of",
+        "# the model's run function, in networks of up to so many layers. functions, stacks: each kernel and driver",
+        "# (stack with all it calls). helpers: library functions; needs: which a kernel or driver pulls in.",
     ]
     for chain, tables in found.items():
         for table, entries in tables.items():
@@ -236,5 +275,5 @@ def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
             for k in sorted(entries):
                 v = entries[k]
                 value = "[" + ", ".join(f'"{x}"' for x in v) + "]" if isinstance(v, list) else str(v)
-                lines.append(f'"{k}" = {value}' if table not in ("program", "layer") else f"{k} = {value}")
+                lines.append(f"{k} = {value}" if re.fullmatch(r"\w+", str(k)) else f'"{k}" = {value}')
     path.write_text("\n".join(lines) + "\n")

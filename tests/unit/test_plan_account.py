@@ -21,6 +21,7 @@ from edgebit.plan.account import (
     fit,
     kind_of,
     load_bounds,
+    plain_name,
     stack_bound,
 )
 from edgebit.plan.plan import Plan, make_plan
@@ -30,16 +31,20 @@ BOUNDS = Bounds(
     const=100,
     data=50,
     stack=200,
-    run=40,
+    runs={4: 40, 20: 56},
     layer_code=6,
     argument_code=2,
     layer_const=0,
     layer_data=4,
-    functions={"eb_k__ref": 80, "eb_conv2d_k__ref_requant": 700, "eb_k__fast": 90},
-    single={"eb_conv2d_k__ref_requant": 300},
+    functions={
+        "eb_k__ref": 80,
+        "eb_conv2d_k__ref_requant": 700,
+        "eb_conv2d_k__ref_requant*": 720,
+        "eb_k__fast": 90,
+    },
     helpers={"__aeabi_fadd": 500, "__aeabi_fmul": 400},
     needs={"eb_k__fast": ("__aeabi_fadd",)},
-    stacks={"eb_k__ref": 16, "eb_conv2d_k__ref_requant": 120, "eb_k__fast": 24},
+    stacks={"eb_k__ref": 16, "eb_conv2d_k__ref_requant*": 120, "eb_k__fast": 24},
 )
 
 
@@ -55,32 +60,44 @@ def plan_for(board: str, name: str = "dense") -> Plan:
 
 
 def test_generated_functions_are_looked_up_by_kind() -> None:
-    assert kind_of("eb_conv2d_k__ref_requant_padded") == "eb_conv2d_k__ref_requant"
-    assert kind_of("eb_dense_t__armv6m_affine_scale_bias") == "eb_dense_t__armv6m_affine"
-    assert kind_of("eb_concat_3_9116c35a8fc1") == "eb_concat_3"
+    assert kind_of("eb_conv2d_k__ref_requant_padded") == "eb_conv2d_k__ref_requant_padded*"
+    assert kind_of("eb_dense_t__armv6m_affine_scale_bias") == "eb_dense_t__armv6m_affine*"
     assert kind_of("eb_quantize_f32__ref") == "eb_quantize_f32__ref"
+    assert kind_of("eb_requant_pixels__armv6m") == "eb_requant_pixels__armv6m"
+    assert plain_name("eb_concat_3_9116c35a8fc1") == "eb_concat_3"
 
 
-def test_code_counts_kernels_once_and_drivers_by_use() -> None:
+def test_code_counts_every_function_once() -> None:
     one = lowered("eb_conv2d_k__ref_requant", "k__ref")
-    assert code_bound(BOUNDS, [one]) == 1000 + 10 + 80 + 300
+    assert code_bound(BOUNDS, [one]) == 1000 + 10 + 80 + 700
     assert code_bound(BOUNDS, [one, one]) == 1000 + 20 + 80 + 700
     fast = lowered("eb_k__fast", "k__fast")
-    assert code_bound(BOUNDS, [one, fast, fast]) == 1000 + 30 + 80 + 300 + 90 + 500
+    assert code_bound(BOUNDS, [one, fast, fast]) == 1000 + 30 + 80 + 700 + 90 + 500
     alias = dataclasses.replace(one, alias=True)
     assert code_bound(BOUNDS, [alias]) == 1000
+
+
+def test_drivers_of_weights_that_are_code_count_each() -> None:
+    two = [lowered(f"eb_conv2d_k__ref_requant_{digest * 12}", "k__ref") for digest in "ab"]
+    assert code_bound(BOUNDS, two) == 1000 + 20 + 80 + 2 * 700
 
 
 def test_a_function_nobody_measured_is_as_large_as_its_like() -> None:
     new = lowered("eb_k__new", "k__new")
     assert code_bound(BOUNDS, [new]) == 1000 + 10 + 90 + 500
+    steps = lowered("eb_conv2d_k__ref_requant_scale", "k__ref")
+    assert code_bound(BOUNDS, [steps]) == 1000 + 10 + 80 + 720
     assert code_bound(UNMEASURED, [new]) > 12000
 
 
 def test_stack_is_the_deepest_layer() -> None:
-    assert stack_bound(BOUNDS, [lowered("eb_k__fast", "k__fast")]) == 200 + 40 + 24
-    both = [lowered("eb_conv2d_k__ref_requant", "k__ref"), lowered("eb_k__fast", "k__fast")]
-    assert stack_bound(BOUNDS, both) == 200 + 40 + 120
+    core = load_core("cortex-m0plus")
+    fast, slow = lowered("eb_k__fast", "k__fast"), lowered("eb_conv2d_k__ref_requant", "k__ref")
+    assert stack_bound(BOUNDS, [fast], core) == 200 + 40 + 24
+    assert stack_bound(BOUNDS, [slow, fast], core) == 200 + 40 + 120
+    assert stack_bound(BOUNDS, [fast] * 5, core) == 200 + 56 + 24
+    many = dataclasses.replace(fast, inputs=(0, 1, 2, 3, 4))  # and an output: two words do not fit registers
+    assert stack_bound(BOUNDS, [many], core) == 200 + 40 + 8 + 24
 
 
 def test_rows_add_up() -> None:
