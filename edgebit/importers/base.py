@@ -143,17 +143,19 @@ def load_model(path: str | Path, **opts: Any) -> Graph:
 def find_decoder_importer(path: Path) -> DecoderImporter | None:
     """The importer for the language model at `path`, by its ending, else by its content; None when it is none."""
     known = decoder_importers()
-    if path.is_file():
-        for module in known.values():
-            if path.suffix.lower() in module.suffixes:
-                return module
-    return next((m for m in known.values() if m.sniff(path)), None)
+    try:
+        if path.is_file():
+            for module in known.values():
+                if path.suffix.lower() in module.suffixes:
+                    return module
+        return next((m for m in known.values() if m.sniff(path)), None)
+    except OSError:
+        return None
 
 
 def is_decoder(path: str | Path) -> bool:
     """Is it a language model: a folder or file of one, or what could be the id of one on the Hub?"""
-    p = Path(path)
-    return find_decoder_importer(p) is not None or (not p.exists() and _hub().hub_id(str(path)) is not None)
+    return find_decoder_importer(Path(path)) is not None or _on_hub(str(path))
 
 
 def load_decoder(path: str | Path, *, revision: str | None = None, **options: Any) -> Decoder:
@@ -164,23 +166,38 @@ def load_decoder(path: str | Path, *, revision: str | None = None, **options: An
     """
     chosen = DecoderOptions.of(options)
     p = Path(path)
-    if not p.exists():
-        if _hub().hub_id(str(path)) is None:
-            raise ModelError(f"{printable(path)}: there is no such file or folder")
+    if _on_hub(str(path)):
         p = _hub().download(str(path), revision)
         if chosen.name is None:
             stem = str(path).rsplit("/", 1)[-1].removesuffix(".gguf")
             chosen = replace(chosen, name=re.sub(r"[^A-Za-z0-9_.\-]", "_", stem)[:64])
     module = find_decoder_importer(p)
-    if module is not None:
-        return module.load_decoder(p, chosen)
-    if p.is_dir():
-        there = next((f.name for f in sorted(p.iterdir()) if f.suffix == ".gguf"), None)
-        hint = f"; to read {printable(there)} in it, name that file" if there else ""
-        raise ModelError(f"{printable(path)}: not a language model: the folder has no config.json{hint}")
+    try:
+        if module is not None:
+            return module.load_decoder(p, chosen)
+        if not p.exists():
+            raise ModelError(f"{printable(path)}: there is no such file or folder")
+        if p.is_dir():
+            there = next((f.name for f in sorted(p.iterdir()) if f.suffix == ".gguf"), None)
+            hint = f"; to read {printable(there)} in it, name that file" if there else ""
+            raise ModelError(f"{printable(path)}: not a language model: the folder has no config.json{hint}")
+    except OSError as e:
+        raise ModelError(f"{printable(path)}: cannot be read: {e.strerror or type(e).__name__}") from e
     raise ModelError(
         f"{printable(path)}: not a language model EdgeBit can read; it reads folders and .gguf files"
     )
+
+
+def _on_hub(text: str) -> bool:
+    """Is it nothing here but the id of a model on the Hub? A path whose folder is here, or whose name ends like a model
+    file's, is a path that was mistyped."""
+    parsed = _hub().hub_id(text)
+    p = Path(text)
+    if parsed is None or p.exists() or Path(p.parts[0]).is_dir():
+        return False
+    endings = {s for m in importers().values() for s in m.suffixes}
+    endings |= {s for m in decoder_importers().values() for s in m.suffixes}
+    return parsed[1] is not None or p.suffix.lower() not in endings
 
 
 def _hub() -> Any:

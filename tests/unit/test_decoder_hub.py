@@ -22,12 +22,23 @@ from edgebit.importers.base import is_decoder, load_decoder
         ("microsoft/bitnet-b1.58-2B-4T", ("microsoft/bitnet-b1.58-2B-4T", None)),
         ("org/name/sub/model-TQ2_0.gguf", ("org/name", "sub/model-TQ2_0.gguf")),
         ("name", None), ("a/b/c", None), ("../x", None), ("/etc/passwd", None), ("a/..", None), ("a/b/../c.gguf", None),
-        ("a b/c", None), ("-a/b", None), ("", None), ("a/" + "b" * 200, None),
+        ("a b/c", None), ("-a/b", None), ("", None), ("a/" + "b" * 200, None), ("a" * 5000, None),
     ],
 )  # fmt: skip
 def test_what_is_an_id(text: str, parsed: tuple[str, str | None] | None) -> None:
     assert hub_id(text) == parsed
     assert is_decoder(text) == (parsed is not None)
+
+
+def test_a_path_that_was_mistyped_is_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for text in ("models/digits", "gone/digits.onnx", "gone/m.gguf", "models/org/m.gguf"):
+        assert not is_decoder(text)
+        with pytest.raises(ModelError, match="no such file or folder"):
+            load_decoder(text)
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_decoder("x" * 5000)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
