@@ -172,9 +172,8 @@ class GgufWeights:
 
     def _dequantised(self, t: GgufTensor) -> F32Array:
         if t.type.name == "I2_S":
-            raise ModelError(
-                f"{t.where}: an embedding stored as I2_S is not supported; convert it to F16 or Q6_K"
-            )
+            trits, one = decode_i2_s(t.data(), (t.shape[0], t.shape[1]), self.options.i2_s, t.where)
+            return trits * one
         raw = t.data().reshape(-1, t.type.bytes)
         values: F32Array = np.empty((len(raw), t.type.block), np.float32)
         step = max(1, BLOCK_ELEMENTS // t.type.block)

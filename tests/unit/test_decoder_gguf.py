@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +260,22 @@ def test_quantised_embeddings(tmp_path: Path, type_id: int, kind: str) -> None:
     assert found.data.shape == (67, 256)
     if type_id != 35:
         assert np.array_equal(found.data.reshape(-1, t.block), decode_floats(t, raw))
+
+
+@pytest.mark.parametrize("type_id", [35, 36, 142])
+def test_ternary_embeddings_and_heads(tmp_path: Path, type_id: int) -> None:
+    rng = np.random.default_rng(0)
+    trits = random_trits(rng, (64, 256))
+    scale = np.full((64, 256 // BLOCK.get(type_id, 256)), 0.25)
+    blob = ternary_blob(type_id, trits, scale)
+    s = replace(WIDE, vocab=64)
+    write_gguf_model(tmp_path / "m.gguf", "llama", 35, s, extra={"output.weight": blob})
+    decoder = load_decoder(tmp_path / "m.gguf")
+    assert not decoder.spec.tied
+    head = decoder.weights.matrix("head")
+    assert head.dtype == "f32"
+    assert np.array_equal(head.data, trits * np.float32(0.25))
+    assert decoder.weights.matrix("embed").dtype == "f16"
 
 
 def test_the_embedding_stays_in_its_precision(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ TENSORS: dict[str, tuple[dict[str, Blob], str]] = {
     "not-a-number scale": ({"blk.0.attn_q.weight": Blob(36, (256, 256), b"\x55" * 16384 + b"\xff" * 32)}, "its scale is"),
     "extra": ({"blk.0.ffn_gate_exps.weight": f32_blob(np.ones(4))}, "would be lost"),
     "id 42 of 256": ({"blk.0.attn_q.weight": Blob(42, (256, 256), bytes(256 * 42))}, "type 42 is used for several"),
-    "embedding": ({"token_embd.weight": Blob(36, (67, 256), bytes(67 * 64 + 32))}, "an embedding stored as I2_S"),
+    "embedding": ({"token_embd.weight": Blob(36, (67, 256), bytes(67 * 64 + 32))}, "its scale is 0.0"),
     "NaN": ({"blk.0.attn_norm.weight": f32_blob(np.full(256, np.nan))}, "NaN or infinity"),
 }  # fmt: skip
 

@@ -66,6 +66,15 @@ def test_packed_bytes_stored_in_other_types(tmp_path: Path, packed: str) -> None
     check_projections(load_decoder(tmp_path / "m"), dense)
 
 
+@pytest.mark.parametrize("scale_shape", [(), (1,), (1, 1)])
+def test_shapes_of_a_scale(tmp_path: Path, scale_shape: tuple[int, ...]) -> None:
+    dense = write_folder(tmp_path / "m", "LlamaForCausalLM", "divide", dtype="BF16")
+    tensors, _ = random_tensors("LlamaForCausalLM", Shape(), "divide", dtype="BF16")
+    scales = {n: (d, a.reshape(scale_shape)) for n, (d, a) in tensors.items() if n.endswith("weight_scale")}
+    write_safetensors(tmp_path / "m" / "model.safetensors", {**tensors, **scales})
+    check_projections(load_decoder(tmp_path / "m"), dense)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("storage", ["multiply", "divide"])
