@@ -198,6 +198,11 @@ def const_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
     return bounds.const + sum(bounds.layer_const + table_bytes(low) for low in layers)
 
 
+def data_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
+    """The program's own data and the padding before the arena, at most."""
+    return bounds.data + bounds.layer_data * len(layers) + _PADDING
+
+
 def table_bytes(low: Lowered) -> int:
     """What a layer's parameters, segment entries and the padding of its arrays take, at most: 4 bytes a
     parameter; 12 (on 64-bit machines 16) bytes a segment and up to 15 before its array."""
@@ -304,7 +309,7 @@ def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
     lowered = [layer.lowered for layer in plan.layers]
     code = code_bound(bounds, lowered)
     stack = stack_bound(bounds, lowered, plan.core)
-    data = bounds.data + bounds.layer_data * len(lowered) + _PADDING  # before the arena
+    data = data_bound(bounds, lowered)
     rows = (
         FitRow(FLASH, "weights", plan.weight_bytes, "exact"),
         FitRow(FLASH, "code", code, "upper bound"),

@@ -267,6 +267,12 @@ class _Search:
             del placed[i]
 
 
+def live_bytes(blocks: Sequence[Block], reuses: Iterable[Reuse]) -> dict[int, int]:
+    """The least memory that what lives at a step can occupy, for every step at which something is born."""
+    starts = sorted({b.start for b in blocks})
+    return {t: ALIGN * units for t, units in zip(starts, _Problem(blocks, reuses).bounds, strict=True)}
+
+
 def plan_arena(
     blocks: Sequence[Block], reuses: Iterable[Reuse] = (), *, search_work: int = SEARCH_WORK
 ) -> ArenaPlan:

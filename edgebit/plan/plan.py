@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgebit.board import Board
 from edgebit.core import Core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
-from edgebit.plan.account import code_bound, const_bound, load_bounds
-from edgebit.plan.arena import ArenaPlan, Block, Reuse, plan_arena
+from edgebit.plan.account import code_bound, const_bound, data_bound, load_bounds, stack_bound
+from edgebit.plan.arena import ArenaPlan, Block, Reuse, align_up, live_bytes, plan_arena
 from edgebit.plan.kernels import Candidate, Optimize, candidates, choose, waiting
 
 
@@ -168,6 +168,19 @@ def _layer(index: int, node: Node, graph: Graph, best: Candidate, second: Candid
     )
 
 
+def _within_ram(graph: Graph, found: list[list[Candidate]], budget: int) -> list[list[Candidate]]:
+    """The candidates of each node whose scratch fits a RAM budget beside what lives then; those with the least
+    scratch where none does."""
+    bare = [replace(c[0].lowered, scratch_bytes=0) for c in found]
+    blocks, reuses, _ = arena_blocks(graph, bare)
+    live = live_bytes(blocks, reuses)
+    fitting = []
+    for i, of_node in enumerate(found):
+        room = max(budget - live.get(i + 1, 0), min(c.lowered.scratch_bytes for c in of_node))
+        fitting.append([c for c in of_node if align_up(c.lowered.scratch_bytes) <= align_up(room)])
+    return fitting
+
+
 def make_plan(
     graph: Graph,
     core: Core,
@@ -179,7 +192,7 @@ def make_plan(
     """Decide everything about running a canonical graph on a core.
 
     flash_budget limits the bytes of all layers' constants; by default it is what the board's flash leaves
-    beside the code. kernels forces a kernel (file stem) on nodes by name. Whether the result fits is for
+    beside the code. A kernel whose scratch the board's RAM has no room for gives way to a plainer one. kernels forces a kernel (file stem) on nodes by name. Whether the result fits is for
     `edgebit.plan.account.fit` to say. Deterministic.
     """
     graph.check()
@@ -188,11 +201,14 @@ def make_plan(
     if board is not None:
         found = [waiting(c, node, graph, board) for c, node in zip(found, graph.nodes, strict=True)]
     picked = choose(found, optimize, flash_budget)
-    if flash_budget is None and board is not None and board.flash_bytes:
-        bounds = load_bounds(core)
+    if board is not None and board.flash_bytes:
         lowered = [best.lowered for best, _ in picked]
-        rest = code_bound(bounds, lowered) + const_bound(bounds, lowered)
-        picked = choose(found, optimize, board.flash_bytes - rest)
+        bounds = load_bounds(core, board=board.name)
+        data = data_bound(bounds, lowered) + stack_bound(bounds, lowered, core)
+        found = _within_ram(graph, found, board.ram_bytes - data)
+        if flash_budget is None:
+            flash_budget = board.flash_bytes - code_bound(bounds, lowered) - const_bound(bounds, lowered)
+        picked = choose(found, optimize, flash_budget)
     layers = [
         _layer(i, node, graph, best, second)
         for i, (node, (best, second)) in enumerate(zip(graph.nodes, picked, strict=True))

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.board import Memory, load_board
 from edgebit.core import load_core
 from edgebit.errors import FitError
@@ -154,3 +155,19 @@ def test_a_core_without_a_table_is_marked() -> None:
     core = dataclasses.replace(load_core("cortex-m0plus"), name="nobody")
     assert load_bounds(core) is UNMEASURED
     assert not fit(dataclasses.replace(plan_for("pico"), core=core)).to_dict()["measured"]
+
+
+def test_a_kernel_whose_scratch_does_not_fit_gives_way() -> None:
+    graph = SHAPES["conv3x3-64-64-8x8"].make()
+    board = load_board("pico")
+    roomy = make_plan(graph, board.core, board, optimize="speed")
+    assert fit(roomy).fits
+    ram = fit(roomy).used(RAM) - 1024
+    small = dataclasses.replace(
+        board,
+        memories=tuple(dataclasses.replace(m, length=ram) if m.kind == "ram" else m for m in board.memories),
+    )
+    tight = make_plan(graph, board.core, small, optimize="speed")
+    assert fit(tight).fits
+    assert 0 < tight.scratch_bytes < roomy.scratch_bytes
+    assert tight.layers[0].cost > roomy.layers[0].cost
