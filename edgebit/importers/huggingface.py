@@ -62,6 +62,10 @@ def _notes(weights: HfWeights, options: DecoderOptions) -> list[str]:
     notes = [f"read as {config.architecture}"]
     if options.masters is not None:
         notes.append(f"float masters are quantised by {options.masters}, as asked")
+    if options.masters == "sign":
+        notes.append(
+            "activations are quantised as in BitNet b1.58 (127 steps to the largest), not to the first's 128"
+        )
     if options.weight_scale is not None and options.weight_scale != config.convention:
         notes.append(f"weight_scale is used to {options.weight_scale}, as asked")
     if weights.spec.act_quant == "none":

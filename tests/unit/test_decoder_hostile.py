@@ -354,3 +354,26 @@ def test_names_from_a_file_are_escaped(tmp_path: Path) -> None:
     text = attempt(tmp_path / "m.gguf", "m.gguf")
     assert text is not None
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("damage", ["truncated", "lying shape", "hostile gguf"])
+def test_the_command_line_says_it_in_a_sentence(
+    folder: Path, gguf: Path, tmp_path: Path, edgebit: Callable[..., Any], damage: str
+) -> None:
+    model, file = folder, "model.safetensors"
+    if damage == "truncated":
+        path = folder / file
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "lying shape":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 24}))
+    else:
+        raw = bytearray(gguf.read_bytes())
+        raw[8:16] = struct.pack("<Q", 1 << 62)
+        gguf.write_bytes(bytes(raw))
+        model, file = gguf, "m.gguf"
+    ran = edgebit("export", model, "--target", "host", "--out", tmp_path / "out", code=3)
+    assert file in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out").exists()
