@@ -20,7 +20,7 @@ def fit_table(output: Output, plan: Plan) -> None:
 
 def print_account(output: Output, table: FitTable) -> None:
     """Print an account of flash and RAM."""
-    rows = [[r.memory, r.item, count(r.bytes), r.kind] for r in table.rows]
+    rows = [[table.label(r.memory), r.item, count(r.bytes), r.kind] for r in table.rows]
     rows += [[memory, "free", count(left), ""] for memory, left in table.free().items()]
     output.table(f"fit: {table.title}", ["memory", "item", "bytes", "figure"], rows, right={2})
 

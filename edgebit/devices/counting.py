@@ -73,7 +73,15 @@ def compiled(source: Path, *more: str) -> Path:
 @functools.cache
 def hook_library() -> ctypes.CDLL:
     """The compiled hook for Unicorn."""
-    library = ctypes.CDLL(str(compiled(Path(__file__).with_name("hook.c"), "-nostdlib")))
+    source = Path(__file__).with_name("hook.c")
+    try:
+        library = ctypes.CDLL(str(compiled(source, "-nostdlib")))
+    except OSError:  # a damaged file in the cache
+        compiled(source, "-nostdlib").unlink(missing_ok=True)
+        try:
+            library = ctypes.CDLL(str(compiled(source, "-nostdlib")))
+        except OSError as e:
+            raise ToolchainError(f"cannot load the emulator's counter built from {source.name}: {e}") from e
     library.eb_hook_clear.argtypes = [ctypes.c_void_p]
     library.eb_hook_clear.restype = None
     return library

@@ -241,6 +241,10 @@ class FitTable:
         """Bytes left in each memory; negative when the plan does not fit."""
         return {m: total - self.used(m) for m, total in self.totals.items()}
 
+    def label(self, memory: str) -> str:
+        """What to call a memory: where there is no flash to flash (Linux), constants and code are in a file."""
+        return "file" if memory == FLASH and not self.totals else memory
+
     @property
     def fits(self) -> bool:
         return all(left >= 0 for left in self.free().values())
@@ -254,7 +258,7 @@ class FitTable:
             for r in self.rows:
                 if r.memory == m:
                     mark = "" if r.kind == "exact" else "  at most"
-                    lines.append(f"  {m:<5} {r.item:<{width}} {r.bytes:>10,} B{mark}")
+                    lines.append(f"  {self.label(m):<5} {r.item:<{width}} {r.bytes:>10,} B{mark}")
             if m in free:
                 lines.append(f"  {m:<5} {'free':<{width}} {free[m]:>10,} B of {self.totals[m]:,} B")
         return "\n".join(lines)

@@ -10,11 +10,13 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgebit.board import Board, load_board
+from edgebit.devices import counting
 from edgebit.devices.open import Device, emulators, open_device
 from edgebit.devices.unicorn_a64 import Aarch64Linux
 from edgebit.devices.unicorn_m import CortexM
@@ -267,3 +269,15 @@ def test_a_board_behind_a_serial_server(firmware: Callable[[str], Any]) -> None:
             machine.close()
     with pytest.raises(PortError, match="cannot connect"):
         open_device(board, built, port=url)
+
+
+def test_a_damaged_counter_in_the_cache_is_built_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(counting, "cache_dir", lambda: tmp_path)
+    source = Path(counting.__file__).with_name("hook.c")
+    built = counting.compiled(source, "-nostdlib")
+    built.write_bytes(built.read_bytes()[:100])
+    counting.hook_library.cache_clear()
+    assert counting.hook_library().eb_hook_clear
+    counting.hook_library.cache_clear()

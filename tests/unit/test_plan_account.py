@@ -128,6 +128,7 @@ def test_a_linux_machine_has_no_limits() -> None:
     table = fit(plan_for("rpi5"))
     assert table.totals == {}
     assert table.free() == {}
+    assert "  file  weights" in table.text()
     table.check()
 
 
