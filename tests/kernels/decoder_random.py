@@ -99,9 +99,15 @@ def run(
 
 def logits(folder: Path, ids: Sequence[int], vocab: int, *more: str) -> F32Array:
     """What the program prints as logits after each of some tokens, (tokens, vocab)."""
-    done = run(folder, ["--logits", "--prompt-ids", " ".join(map(str, ids)), *more])
+    return logits_of(
+        run(folder, ["--logits", "--prompt-ids", " ".join(map(str, ids)), *more]), len(ids), vocab
+    )
+
+
+def logits_of(done: subprocess.CompletedProcess[bytes], tokens: int, vocab: int) -> F32Array:
+    """What a run with --logits printed, (tokens, vocab)."""
     assert done.returncode == 0, done.stderr
-    return np.frombuffer(done.stdout, "<f4").reshape(len(ids), vocab)
+    return np.frombuffer(done.stdout, "<f4").reshape(tokens, vocab)
 
 
 def manifest(folder: Path) -> dict[str, Any]:

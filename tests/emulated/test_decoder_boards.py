@@ -1,0 +1,65 @@
+"""Language models as Raspberry Pi programs under QEMU's user emulation: the host's certificate, and no illegal
+instruction on a processor that the program was not made for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebit.bench.language_model import open_language_model, prove
+from edgebit.decoder.precision import choose_precision
+from edgebit.decoder.reference import Reference
+from edgebit.toolchain.build import build_export
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
+from decoder_random import export, logits_of, manifest, random_decoder, run, small_spec
+
+QEMU = shutil.which("qemu-aarch64")
+pytestmark = pytest.mark.skipif(QEMU is None, reason="qemu-aarch64 is not installed")
+SPEC = small_spec(sub_norms=True, width=80, ffn=144, activation="silu")
+
+
+@pytest.fixture(scope="module")
+def host_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = export(random_decoder(SPEC), "host", tmp_path_factory.mktemp("host") / "out")
+    return str(manifest(folder)["certificate"])
+
+
+@pytest.mark.parametrize("target", ["rpi5", "rpi4"])
+def test_the_certificate_is_the_hosts(target: str, host_certificate: str, tmp_path: Path) -> None:
+    folder = export(random_decoder(SPEC), target, tmp_path / "out")
+    proof = prove(open_language_model(folder), emulate="auto", threads=(1, 2))
+    assert proof.certificate == host_certificate
+    assert proof.runs == 2
+
+
+@pytest.mark.parametrize("kv", ["f32", "f16", "int8"])
+def test_every_logit_far_into_the_context(kv: str, tmp_path: Path) -> None:
+    folder = export(random_decoder(SPEC, dtype="bf16"), "rpi5", tmp_path / "out", kv=kv, matrix="source")
+    ids = np.random.default_rng(3).integers(0, SPEC.vocab, 270).tolist()
+    want = Reference(
+        random_decoder(SPEC, dtype="bf16"), choose_precision(SPEC, kv=kv, matrix="source"), 300
+    ).run(ids)
+    done = run(
+        folder, ["--logits", "--threads", "2", "--prompt-ids", " ".join(map(str, ids))], emulate="qemu"
+    )
+    assert np.array_equal(logits_of(done, len(ids), SPEC.vocab).view(np.uint32), want.view(np.uint32))
+
+
+def test_a_pi_4_refuses_a_pi_5_program_in_a_sentence(tmp_path: Path) -> None:
+    folder = export(random_decoder(SPEC), "rpi5", tmp_path / "out", golden=False)
+    elf = build_export(folder).elf
+    assert QEMU is not None
+    for cpu, code in (("cortex-a72", 7), ("cortex-a53", 7), ("cortex-a76", 0)):
+        done = subprocess.run(
+            [QEMU, "-cpu", cpu, elf, "--help"], capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == code, cpu
+        if code:
+            assert b"made for the Arm Cortex-A76" in done.stderr
+            assert done.stderr.count(b"\n") == 1
