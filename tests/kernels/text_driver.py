@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -24,13 +25,17 @@ ALL = 0xFFFFFFFF
 
 
 @cache
-def program() -> Path:
-    """The driver, compiled once a session."""
+def program(target: str = "") -> Path:
+    """The driver, compiled once a session: with the sanitizers for this machine, or static for a target of zig."""
     out = Path(tempfile.mkdtemp(prefix="edgebit-text-")) / "driver"
     runtime = data_dir("runtime_c")
     sources = [Path(__file__).with_name("text_driver.c"), *sorted((runtime / "text").glob("*.c"))]
-    flags = [*WARNINGS, *sanitizers(), "-O1", "-g", f"-I{runtime}", f"-I{runtime / 'include'}"]
-    subprocess.run([*compiler(), *flags, *map(str, sources), "-o", str(out)], check=True)
+    flags = [*WARNINGS, f"-I{runtime}", f"-I{runtime / 'include'}"]
+    if target:
+        chain = (sys.executable, "-m", "ziglang", "cc", "-target", target, "-O2", "-static")
+    else:
+        chain = (*compiler(), *sanitizers(), "-O1", "-g")
+    subprocess.run([*chain, *flags, *map(str, sources), "-o", str(out)], check=True)
     return out
 
 
@@ -43,17 +48,21 @@ class Failed(AssertionError):
 
 
 class Driver:
-    """One table."""
+    """One table; target and emulator: another machine than this one."""
 
-    def __init__(self, table: bytes) -> None:
+    def __init__(self, table: bytes, target: str = "", emulator: str = "") -> None:
         self.table = table
+        self.target = target
+        self.emulator = [emulator] if emulator else []
 
     def call(self, requests: bytes) -> bytes:
         """The answers to a batch of requests."""
         with tempfile.NamedTemporaryFile(suffix=".ebtx") as f:
             f.write(self.table)
             f.flush()
-            done = subprocess.run([str(program()), f.name], input=requests, capture_output=True)
+            done = subprocess.run(
+                [*self.emulator, str(program(self.target)), f.name], input=requests, capture_output=True
+            )
         assert done.returncode == 0, (done.returncode, done.stderr.decode(errors="replace")[-3000:])
         (status,) = struct.unpack("<i", done.stdout[:4])
         if status:
