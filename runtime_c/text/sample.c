@@ -3,6 +3,7 @@
 #include "edgebit/eb_math.h"
 
 #define ONE 2147483648.0f // the weight of the likeliest token, 2^31
+#define FEW 128u          // up to this k a heap finds the k largest
 
 void eb_rng_seed(eb_rng *r, uint64_t seed) {
     *r = (eb_rng){0, (54u << 1) | 1u};
@@ -60,6 +61,60 @@ typedef struct {
     uint32_t border, ties;
 } eb_cut;
 
+// The k best so far, the worst of them at the root: the lowest key, of equals the highest id.
+typedef struct {
+    uint32_t keys[FEW], ids[FEW];
+    uint32_t k;
+} eb_few;
+
+static int is_worse(const eb_few *f, uint32_t a, uint32_t b) {
+    return f->keys[a] != f->keys[b] ? f->keys[a] < f->keys[b] : f->ids[a] > f->ids[b];
+}
+
+// Element `at` goes down until neither below it is worse.
+static void sift(eb_few *f, uint32_t at) {
+    for (uint32_t child = 2 * at + 1; child < f->k; child = 2 * at + 1) {
+        if (child + 1 < f->k && is_worse(f, child + 1, child)) {
+            child++;
+        }
+        if (!is_worse(f, child, at)) {
+            return;
+        }
+        uint32_t key = f->keys[at], id = f->ids[at];
+        f->keys[at] = f->keys[child];
+        f->ids[at] = f->ids[child];
+        f->keys[child] = key;
+        f->ids[child] = id;
+        at = child;
+    }
+}
+
+// The same cut as cut_top_k for k <= FEW < n, in one pass: most elements meet one comparison.
+static eb_cut cut_few(const float *v, uint32_t n, uint32_t k) {
+    eb_few f;
+    f.k = k;
+    for (uint32_t i = 0; i < k; i++) {
+        f.keys[i] = key_of(v[i]);
+        f.ids[i] = i;
+    }
+    for (uint32_t i = k / 2; i-- > 0;) {
+        sift(&f, i);
+    }
+    for (uint32_t i = k; i < n; i++) {
+        uint32_t key = key_of(v[i]);
+        if (key > f.keys[0]) {
+            f.keys[0] = key;
+            f.ids[0] = i;
+            sift(&f, 0);
+        }
+    }
+    uint32_t ties = 0;
+    for (uint32_t i = 0; i < k; i++) {
+        ties += f.keys[i] == f.keys[0];
+    }
+    return (eb_cut){f.keys[0], ties};
+}
+
 static eb_cut cut_top_k(const float *v, uint32_t n, uint32_t k) {
     uint32_t border = 0;
     for (uint32_t shift = 32; shift > 0;) {
@@ -89,7 +144,7 @@ static eb_cut cut_top_p(const float *v, uint32_t n, uint64_t target) {
         uint64_t above = shift < 32 ? (uint64_t)border >> shift : 0;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t q = weight_at(v, i);
-            if ((uint64_t)q >> shift == above) {
+            if (q != 0 && (uint64_t)q >> shift == above) {
                 sums[q >> (shift - 8) & 255u] += q;
             }
         }
@@ -117,7 +172,7 @@ static int stays(eb_cut *c, uint32_t key) {
 static uint64_t weigh(const eb_sampling *s, float *v, uint32_t n, float max) {
     eb_cut cut = {0, n};
     if (s->top_k > 0 && s->top_k < n) {
-        cut = cut_top_k(v, n, s->top_k);
+        cut = s->top_k <= FEW ? cut_few(v, n, s->top_k) : cut_top_k(v, n, s->top_k);
     }
     float scale = eb_div_f32(1.0f, s->temperature);
     uint64_t total = 0;

@@ -23,7 +23,7 @@ def driver() -> Driver:
 def settings(rng: np.random.Generator) -> Sampling:
     return Sampling(
         temperature=float(rng.choice([0.0, 0.1, 0.7, 1.0, 1.5, 100.0, 1e-30, 1e30])),
-        top_k=int(rng.choice([0, 1, 2, 5, 40, 10**6])),
+        top_k=int(rng.choice([0, 1, 2, 5, 40, 128, 129, 300, 10**6])),
         top_p=float(rng.choice([1.0, 0.95, 0.5, 1e-9, 0.999999])),
         min_p=float(rng.choice([0.0, 0.0, 0.05, 0.5, 1.0])),
         repetition_penalty=float(rng.choice([1.0, 1.1, 2.0, 0.5])),
