@@ -93,6 +93,7 @@ static void sift(eb_few *f, uint32_t at) {
 static eb_cut cut_few(const float *v, uint32_t n, uint32_t k) {
     eb_few f;
     f.k = k;
+    f.keys[0] = key_of(v[0]); // k is at least 1
     for (uint32_t i = 0; i < k; i++) {
         f.keys[i] = key_of(v[i]);
         f.ids[i] = i;
