@@ -26,3 +26,15 @@ def machine_code(symbol: str, raw: bytes) -> str:
     lines += [f".size {symbol}_run, . - {symbol}_run", f".size {symbol}, . - {symbol}", ".popsection"]
     text = "\n".join(f'        "{line}\\n"' for line in lines)
     return f"__asm__(\n{text});\n"
+
+
+def finish_sums(requant: str) -> str:
+    """What calls a kernel of requant_sums as if sums were packed words in blocks; layers share it."""
+    return (
+        f"EB_INLINE void eb_{requant}_finish(\n"
+        "        const eb_requant_params *params, const eb_requant_entry *entries, const uint32_t *acc, int8_t *y,\n"
+        "        int32_t rows, int32_t blocks, int32_t step, int32_t apart) {\n"
+        "    (void)blocks;\n"
+        f"    eb_{requant}(params, entries, (const int32_t *)acc, y, rows, step, apart);\n"
+        "}\n"
+    )

@@ -19,7 +19,7 @@ from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.pixels import PIXELS
 from edgebit.layouts.strips import MAX_KERNEL_ROWS, PAIRS, Strip, StripLayout
 from edgebit.ops.base import CConst, KernelChoice, Lowered
-from edgebit.ops.code_c import code_symbol, machine_code
+from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
@@ -203,19 +203,8 @@ class _Text:
         ]
         declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in self.kernels[1:]]
         includes = "\n".join(f'#include "{i}"' for i in lines) + "\n"
-        finish = [self._finish()] if self.plain and self.requant else []
+        finish = [finish_sums(self.requant)] if self.plain and self.requant else []
         return "\n".join([includes, *declared, *finish, self._product(), self._layer()])
-
-    def _finish(self) -> str:
-        """What requantises plain sums, as the driver calls it; layers share it."""
-        return (
-            f"EB_INLINE void eb_{self.requant}_finish(\n"
-            "        const eb_requant_params *params, const eb_requant_entry *entries, const uint32_t *acc, int8_t *y,\n"
-            "        int32_t rows, int32_t blocks, int32_t step, int32_t apart) {\n"
-            "    (void)blocks;\n"
-            f"    eb_{self.requant}(params, entries, (const int32_t *)acc, y, rows, step, apart);\n"
-            "}\n"
-        )
 
     def _product(self) -> str:
         arguments = (

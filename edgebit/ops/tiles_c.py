@@ -1,13 +1,13 @@
 """How a convolution computed in tiles of output pixels becomes C (runtime_c/kernels/conv2d/conv2d_tiles.h).
 
-Two kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
-at a time; `tdots_s8` multiplies the windows of two pixels by the same words of weights. Both serve layers
-with ternary weights, int8 inputs and one group.
+Three kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
+at a time; `tdots_s8` multiplies the windows of two pixels by the same words of weights; `pixels_s8` multiplies
+packed pixels by int8 weights. They serve layers with int8 inputs and one group.
 
 Scratch, all regions at multiples of 16 bytes:
 
     packed    the tile's inputs: stride words for every two pixels
-    sums      tpixels_s8: 16 bytes an output channel and block of columns; tdots_s8: 4 bytes an output
+    sums      tpixels_s8: 16 bytes an output channel and block of columns; pixels_s8: 32 a channel; tdots_s8: 4 bytes an output
               channel, rounded up to the layout's row multiple, and pixel
     own       whatever is largest of: the kernel's own scratch; copies of the tile's windows; the requantised
               outputs of a short last tile; one pixel's sums for a float epilogue
@@ -22,20 +22,23 @@ from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.pixels import PIXELS, PixelLayout
+from edgebit.layouts.strips import Strip, StripLayout
 from edgebit.ops.base import CConst, KernelChoice, Lowered
-from edgebit.ops.code_c import code_symbol, machine_code
+from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
-FAMILIES = ("tpixels_s8", "tdots_s8")
+FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8")
 DOT_PIXELS = 2
 _HELPER = "conv2d__tiles"
 
 
 def tiled_families(w: Weights, activations: str, g: Window) -> tuple[str, ...]:
     """The families of this file that can compute the layer."""
-    return FAMILIES if w.element == "trit" and activations == "s8" and g.groups == 1 else ()
+    if activations != "s8" or g.groups != 1 or w.element == "f32":
+        return ()
+    return FAMILIES[:2] if w.element == "trit" else FAMILIES[2:]
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,13 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     why = layout.limits(matrix)
     if why is not None:
         raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
-    raw = layout.pack(matrix)
+    strip = Strip(1, 1, g.cols, g.cols, PixelLayout.stride(g.cols))
+    raw = layout.pack_strip(matrix, strip) if isinstance(layout, StripLayout) else layout.pack(matrix)
     epilogue = epilogue_of(node, g.outs)
-    blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 0
+    blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
-    code = isinstance(layout, PixelLayout) and layout.code
-    symbol = code_symbol(raw) if code else ""
-    weights = CConst("w", "uint8_t", raw, symbol)
+    code = isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
+    weights = CConst("w", "int8_t" if w.element == "s8" else "uint8_t", raw, code_symbol(raw) if code else "")
     text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
     fields = c_ints(
         **g.c_fields(),
@@ -94,13 +97,18 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     )
 
 
+def _packed(stem: str) -> bool:
+    """Whether the kernel's inputs are packed pixels, eight at a time."""
+    return not stem.startswith("tdots_s8__")
+
+
 def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _Tile:
-    packed = isinstance(layout, PixelLayout)
+    packed = _packed(stem)
     pixels = PIXELS if packed else DOT_PIXELS
     copy = round_up(g.cols, 4) if g.c % 4 else 0
-    if isinstance(layout, PixelLayout):
-        stride = layout.stride(g.cols)
-        acc = 16 * g.outs * blocks
+    if packed:
+        stride = PixelLayout.stride(g.cols)
+        acc = (16 * blocks if isinstance(layout, PixelLayout) else 32) * g.outs
         sums = 0
     else:
         stride = round_up(g.cols, layout.col_multiple)
@@ -110,7 +118,7 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
     if packed:
         short = g.oh * g.ow % pixels
         finish = 4 * g.outs if not requant else pixels * g.outs if short else 0
-    own = max(layout.scratch(stem, g.outs, g.cols), copy * pixels, finish)
+    own = max(layout.scratch(stem, g.outs, g.cols) if layout.element == "trit" else 0, copy * pixels, finish)
     acc_at = round_up(2 * pixels * stride, 16)
     own_at = acc_at + round_up(acc, 16)
     pad_at = own_at + round_up(own, 16)
@@ -131,8 +139,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     """
     layout = layout_of(choice.layout)
     matrix = w.values.reshape(g.outs, -1)
-    packed = isinstance(layout, PixelLayout)
-    pixels = PIXELS if packed else DOT_PIXELS
+    pixels = PIXELS if _packed(choice.stem) else DOT_PIXELS
     tiles = g.n * -(-g.oh * g.ow // pixels)
     counts: dict[str, float] = {
         "call": 1,
@@ -146,8 +153,10 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "element": g.pixels * g.outs,
         "step": g.pixels * g.outs * epilogue_steps(node),
     }
-    if isinstance(layout, PixelLayout):
-        counts |= _finish_work(node, g, tiles, layout.blocks(matrix))
+    if _packed(choice.stem):
+        counts |= _finish_work(
+            node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
+        )
     counts |= {name: tiles * count for name, count in layout.work(matrix).items()}
     return {name: float(count) for name, count in counts.items()}
 
@@ -170,6 +179,12 @@ def requant_work(e: Requant, rows: int, blocks: int) -> dict[str, float]:
     }
 
 
+_PRODUCT = (
+    "\n        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
+    "        void *scratch"
+)
+
+
 @dataclass(frozen=True)
 class _Text:
     """The C functions of a layer, and the kernels they call. Weights that are code have a symbol."""
@@ -182,7 +197,12 @@ class _Text:
 
     @property
     def packed(self) -> bool:
-        return self.stem.startswith("tpixels_s8__")
+        return _packed(self.stem)
+
+    @property
+    def plain(self) -> bool:
+        """Whether sums of packed pixels are int32, not packed words."""
+        return self.stem.startswith("pixels_s8__")
 
     @property
     def isa(self) -> str:
@@ -195,8 +215,9 @@ class _Text:
 
     @property
     def requant(self) -> str:
-        """The kernel that requantises packed sums, "" when none does."""
-        return f"requant_pixels__{self.isa}" if self.packed and self.epilogue.kind == "requant" else ""
+        """The kernel that requantises sums of packed pixels, "" when none does."""
+        family = "requant_sums" if self.plain else "requant_pixels"
+        return f"{family}__{self.isa}" if self.packed and self.epilogue.kind == "requant" else ""
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -216,20 +237,21 @@ class _Text:
         family = self.stem.split("__")[0]
         called = [k for k in self.kernels if k != _HELPER]
         includes = [f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in called]
-        if self.weights.symbol:
-            product = self._code()
-        else:
-            product = (
-                f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
-                f"EB_INLINE void eb_conv2d_{self.stem}_product(\n"
-                "        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
-                "        void *scratch) {\n"
-                f"    eb_{self.stem}(w, x, acc, rows, cols, stride, scratch);\n"
-                "}\n"
-            )
+        product = self._code() if self.weights.symbol else self._kernel(family)
         declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in called[1:]]
         lines = [f'#include "{i}"' for i in ("conv2d/conv2d_tiles.h", *includes)]
-        return "\n".join(["\n".join(lines) + "\n", *declared, self._next(), product, self._layer()])
+        finish = [finish_sums(self.requant)] if self.plain and self.requant else []
+        return "\n".join(["\n".join(lines) + "\n", *declared, *finish, self._next(), product, self._layer()])
+
+    def _kernel(self, family: str) -> str:
+        scratch = "" if self.plain else ", scratch"
+        return (
+            f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
+            f"EB_INLINE void eb_conv2d_{self.stem}_product({_PRODUCT}) {{\n"
+            "    (void)scratch;\n"
+            f"    eb_{self.stem}(w, x, acc, rows, cols, stride{scratch});\n"
+            "}\n"
+        )
 
     def _next_name(self) -> str:
         return f"eb_{self.pack}_tile{'_copied' if self.tile.copy else ''}"
@@ -247,14 +269,15 @@ class _Text:
     def _code(self) -> str:
         """The weights as machine code."""
         symbol = self.weights.symbol
+        declared = "const uint32_t *x, uint32_t *acc"
+        if self.plain:
+            declared = "const uint32_t *const *x, int32_t *acc, uint32_t at, uint32_t skip"
         return (
-            f"void {symbol}_run(const uint32_t *x, uint32_t *acc);\n"
+            f"void {symbol}_run({declared});\n"
             f"{machine_code(symbol, self.weights.raw)}\n"
-            f"EB_INLINE void {symbol}_product(\n"
-            "        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
-            "        void *scratch) {\n"
+            f"EB_INLINE void {symbol}_product({_PRODUCT}) {{\n"
             "    (void)w, (void)rows, (void)cols, (void)stride, (void)scratch; // built into the code\n"
-            f"    {symbol}_run(x, acc);\n"
+            f"    {symbol}_run({'&x, acc, 0, 0' if self.plain else 'x, acc'});\n"
             "}\n"
         )
 
@@ -276,12 +299,12 @@ class _Text:
             "NULL" if self.weights.symbol else "w",
             self._next_name(),
             f"{product}_product",
-            f"eb_{self.requant}" if self.requant else "NULL",
+            f"eb_{self.requant}{'_finish' if self.plain else ''}" if self.requant else "NULL",
             "&e",
             "y",
             "scratch",
             str(int(self.edges == "_padded")),
-            str(int(not self.packed)),
+            "2" if self.plain else str(int(not self.packed)),
         ]
         gap = ",\n        "
         return (

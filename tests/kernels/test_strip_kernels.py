@@ -1,4 +1,5 @@
-"""The kernels that compute strips of packed pixels: alone in an emulated core, and in whole layers."""
+"""The kernels that compute strips of packed pixels, and int8 products of packed pixels: alone in an emulated core,
+and in whole layers."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ BOARDS = ("pico", "mps2-an385", "mps2-an386")
 GUARD = bytes(range(160, 224))
 CODE = 0x0100_0000  # where a Cortex-M may execute, far behind the image
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-FAMILIES = ("tstrips_s8", "strips_s8")
+STRIPS = ("tstrips_s8", "strips_s8")
+FAMILIES = (*STRIPS, "pixels_s8")
 
 S8 = npt.NDArray[np.int8]
 S64 = npt.NDArray[np.int64]
@@ -144,7 +146,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Machine]:
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", STRIPS)
 def test_strips_equal_numpy(family: str, core: str, machines: dict[str, Machine]) -> None:
     found = stems(core, family)
     assert len(found) == 2
@@ -182,6 +184,31 @@ def test_one_nonzero_more_breaks_the_lanes(
     x = np.full((2, 1, strip.width + 3 * strip.step), -128, np.int8)
     p = Problem(strip, np.ones((1, 257), np.int8), x, 0, 0)
     assert (sums(machines["cortex-m0plus"], "tstrips_s8__armv6m_code", p) != p.exact()).all()
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_int8_pixels_equal_numpy(core: str, machines: dict[str, Machine]) -> None:
+    """The reference; the code is that of strips_s8, with windows side by side."""
+    m = machines[core]
+
+    @FEW
+    @given(problems(ternary=False))
+    def check(p: Problem) -> None:
+        rows, cols = p.weights.shape
+        rng = np.random.default_rng(cols)
+        x = rng.integers(-128, 128, (PAIRS, 2, cols)).astype(np.int64)
+        want = np.einsum("rk,jhk->rhj", p.weights.astype(np.int64), x)
+        words = rng.integers(0, 2**32, (PAIRS, cols + 5)).astype("<u4")
+        words[:, :cols] = (x[:, 0] + (x[:, 1] << 16)) & 0xFFFFFFFF
+        m.reset()
+        w, inputs = m.place(p.weights.tobytes(), GUARD, GUARD), m.place(words.tobytes(), GUARD, GUARD)
+        acc = m.place(b"\x5a" * (32 * rows), GUARD, GUARD)
+        m.call("eb_pixels_s8__ref", w, inputs, acc, rows, cols, cols + 5)
+        assert m.read(acc - 64, 64) == m.read(acc + 32 * rows, 64) == GUARD
+        got = np.frombuffer(m.read(acc, 32 * rows), "<i4").reshape(rows, 2, PAIRS)
+        np.testing.assert_array_equal(got, want)
+
+    check()
 
 
 @pytest.mark.parametrize("core", CORES)

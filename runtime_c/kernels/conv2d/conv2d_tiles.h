@@ -148,17 +148,18 @@ EB_INLINE void eb_tile_requant(const eb_conv2d_tiles_params *p, const eb_epilogu
     }
 }
 
-// Finish `count` pixels of packed sums by a float epilogue.
+// Finish `count` pixels of packed sums, or those of pixels_s8.h when `whole`, a literal, by a float epilogue.
 EB_INLINE void eb_tile_float(const eb_conv2d_tiles_params *p, const eb_epilogue *e, int32_t count, float d,
-                             float *out, void *scratch) {
-    const uint32_t *acc = (const void *)((int8_t *)scratch + p->acc_at);
+                             int whole, float *out, void *scratch) {
+    const int8_t *acc = (int8_t *)scratch + p->acc_at;
     int32_t *sums = (void *)((int8_t *)scratch + p->own_at);
     for (int32_t i = 0; i < count; i++, out += p->outs) {
-        const uint32_t *word = acc + (i >> 1);
-        for (int32_t r = 0; r < p->outs; r++, word += EB_PIXEL_PAIRS) {
+        const uint32_t *word = (const uint32_t *)(const void *)acc + (i >> 1);
+        const int32_t *one = (const int32_t *)(const void *)acc + (i & 1) * EB_PIXEL_PAIRS + (i >> 1);
+        for (int32_t r = 0; r < p->outs; r++, word += EB_PIXEL_PAIRS, one += EB_PIXELS) {
             const uint32_t *from = word;
-            int32_t sum = 0;
-            for (int32_t b = 0; b < p->blocks; b++, from += p->outs * EB_PIXEL_PAIRS) {
+            int32_t sum = whole ? *one : 0;
+            for (int32_t b = whole ? p->blocks : 0; b < p->blocks; b++, from += p->outs * EB_PIXEL_PAIRS) {
                 sum += (i & 1) ? eb_pixel_high(*from) : eb_pixel_low(*from);
             }
             sums[r] = sum;
@@ -182,6 +183,7 @@ typedef void eb_tile_product(const void *w, const uint32_t *x, void *acc, int32_
                              int32_t stride, void *scratch);
 
 // The layer. `requant` is null for float epilogues and for plain sums; `padded` and `plain` are literals.
+// plain: 0 sums are packed words, 1 those of tdots_s8.h, 2 those of pixels_s8.h.
 EB_INLINE void eb_conv2d_tiles(const eb_conv2d_tiles_params *p, const int8_t *x, const void *w,
                                eb_next_tile *next, eb_tile_product *product, eb_requant_tile *requant,
                                const eb_epilogue *e, void *y, void *scratch, int padded, int plain) {
@@ -198,12 +200,12 @@ EB_INLINE void eb_conv2d_tiles(const eb_conv2d_tiles_params *p, const int8_t *x,
             count = next(p, &t, left, scratch);
             product(w, scratch, (int8_t *)scratch + p->acc_at, p->outs, p->cols, p->stride,
                     (int8_t *)scratch + p->own_at);
-            if (plain) {
+            if (plain == 1) {
                 eb_tile_plain(p, e, count, d, out, scratch);
             } else if (requant != NULL) {
                 eb_tile_requant(p, e, count, requant, out, scratch);
             } else {
-                eb_tile_float(p, e, count, d, (void *)out, scratch);
+                eb_tile_float(p, e, count, d, plain == 2, (void *)out, scratch);
             }
             out += count * p->outs * eb_epilogue_bytes(e);
         }
