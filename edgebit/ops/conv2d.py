@@ -19,6 +19,8 @@ from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Const, DType, Graph, Node, Tensor
 from edgebit.layouts.base import round_up
 from edgebit.ops.base import KernelChoice, Lowered, Op, Sample
+from edgebit.ops.depthwise_c import FAMILIES as BANDED
+from edgebit.ops.depthwise_c import band_families, band_work, lower_bands
 from edgebit.ops.linear import (
     Weights,
     Window,
@@ -97,7 +99,9 @@ class Conv2d(Op):
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
         x, w, g = self._parts(node, graph)
         kind = x.dtype.value
-        return (family_of(w, kind, g.depthwise), *tiled_families(w, kind, g), *strip_families(w, kind, g))
+        own = family_of(w, kind, g.depthwise)
+        bands = band_families(node, w, kind, g)
+        return (own, *tiled_families(w, kind, g), *strip_families(w, kind, g), *bands)
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w, g = self._parts(node, graph)
@@ -106,6 +110,8 @@ class Conv2d(Op):
             return lower_tiles(node, w, g, choice, _padding(node, graph))
         if choice is not None and choice.stem.split("__")[0] in STRIP_FAMILIES:
             return lower_strips(node, w, g, choice, _padding(node, graph))
+        if choice is not None and choice.stem.split("__")[0] in BANDED:
+            return lower_bands(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
             blocks = [np.ascontiguousarray(w.values.reshape(g.outs, -1).T)]
         else:
@@ -160,11 +166,13 @@ class Conv2d(Op):
         return {n: float(v) for n, v in counts.items()}
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py and strips_c.py count, for their kernels."""
+        """What edgebit/ops/tiles_c.py, strips_c.py and depthwise_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
         family = choice.stem.split("__")[0]
         if family in FAMILIES:
             return tile_work(node, w, g, choice)
+        if family in BANDED:
+            return band_work(node, w, g, choice)
         return strip_work(node, w, g, choice) if family in STRIP_FAMILIES else None
 
     def samples(self, rng: np.random.Generator) -> Sample:

@@ -1,0 +1,175 @@
+"""How a 3 x 3 depthwise convolution computed by bands of output rows becomes C (conv2d/depthwise3x3.h).
+
+Kernels of the families `dwconv3x3_s8` and `dwconv3x3_t_s8` take static int8 inputs, int8 or ternary weights, one
+output a channel, stride 1 or 2 both ways, no dilation, and requantise. All other depthwise convolutions run pixel
+by pixel (edgebit/ops/linear_c.py).
+
+Scratch, all regions at multiples of 16 bytes:
+
+    outputs   the band's rows, band * OW * C bytes
+    plane     BandLayout.plane(stem, columns, stride): one channel of the band
+    padding   one input pixel of padding
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Node, Requant
+from edgebit.layouts.base import Layout, layout_of, round_up
+from edgebit.layouts.dwquads import BandLayout
+from edgebit.ops.base import CConst, KernelChoice, Lowered
+from edgebit.ops.linear import Weights, Window
+from edgebit.ops.linear_c import epilogue_of
+from edgebit.ops.support import c_int, c_ints
+
+FAMILIES = ("dwconv3x3_s8", "dwconv3x3_t_s8")
+_REF_BAND = 6
+
+
+def band_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[str, ...]:
+    """The families of this file that can compute the layer."""
+    fits = (
+        g.depthwise
+        and activations == "s8"
+        and w.element in ("s8", "trit")
+        and isinstance(node.attrs.get("epilogue"), Requant)
+        and g.outs == g.c
+        and (g.kh, g.kw) == (3, 3)
+        and g.strides in ((1, 1), (2, 2))
+        and g.dilations == (1, 1)
+        and min(g.w, _columns(g) - g.pads[1]) >= 1
+    )
+    return (f"dwconv3x3_{'t_' if w.element == 'trit' else ''}s8",) if fits else ()
+
+
+def _columns(g: Window) -> int:
+    """Columns that windows reach, padding included."""
+    return (g.ow - 1) * g.strides[1] + 3
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Sizes of a layer's bands. rows: input rows, rounded up to 2."""
+
+    band: int
+    rows: int
+    inside: int
+    plane_at: int
+    pad_at: int
+    scratch: int
+
+
+def _band(g: Window, layout: Layout, stem: str) -> _Band:
+    stride = g.strides[0]
+    band = layout.band(stem, stride) if isinstance(layout, BandLayout) else _REF_BAND
+    plane = layout.plane(stem, _columns(g), stride) if isinstance(layout, BandLayout) else 0
+    plane_at = round_up(band * g.ow * g.c, 16)
+    pad_at = plane_at + round_up(plane, 16)
+    return _Band(
+        band=band,
+        rows=round_up((band - 1) * stride + 3, 2),
+        inside=min(g.w, _columns(g) - g.pads[1]),
+        plane_at=plane_at,
+        pad_at=pad_at,
+        scratch=pad_at + round_up(g.c, 16),
+    )
+
+
+def lower_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding: int) -> Lowered:
+    """The Lowered of a conv2d node on a kernel of one of FAMILIES."""
+    layout = layout_of(choice.layout)
+    matrix = np.ascontiguousarray(w.values.reshape(g.outs, -1).T)
+    why = layout.limits(matrix)
+    if why is not None:
+        raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
+    raw = layout.pack(matrix)
+    b = _band(g, layout, choice.stem)
+    e = node.attrs["epilogue"]
+    requant = (
+        f"{{.half = {(1 << e.pre_shift) >> 1}, .pre_shift = {e.pre_shift}, .qmin = {c_int(e.qmin)}, "
+        f".qmax = {c_int(e.qmax)}}}"
+    )
+    fields = c_ints(
+        **g.c_fields(),
+        padding=padding,
+        band=b.band,
+        rows=b.rows,
+        inside=b.inside,
+        columns=_columns(g),
+        plane_at=b.plane_at,
+        pad_at=b.pad_at,
+    )
+    family = choice.stem.split("__")[0]
+    name = f"eb_depthwise3x3_{choice.stem}_requant"
+    ctype = "uint8_t" if layout.element == "trit" else "int8_t"
+    return Lowered(
+        function=name,
+        kernels=(choice.stem,),
+        inputs=(0,),
+        consts=(CConst("w", ctype, raw), *epilogue_of(node, g.outs).consts),
+        params=("eb_depthwise3x3_params", fields | {"requant": requant}),
+        prelude=(
+            '#include "conv2d/depthwise3x3.h"\n'
+            f'#include "{family}/{family}.h"\n\n'
+            f"EB_{family.upper()}_DECL(eb_{choice.stem});\n\n"
+            f"EB_NOINLINE static void {name}(\n"
+            f"        const eb_depthwise3x3_params *p, const int8_t *x, const {ctype} *w,\n"
+            "        const eb_requant_entry *requant, int8_t *y, void *scratch) {\n"
+            f"    eb_depthwise3x3(p, x, w, requant, eb_{choice.stem}, y, scratch);\n"
+            "}\n"
+        ),
+        scratch_bytes=b.scratch,
+        layout=layout.name,
+        bits_per_weight=8.0 * len(raw) / matrix.size,
+        kernel=choice.stem,
+    )
+
+
+def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
+    """What the cost table prices for these kernels.
+
+    mac: products, those of rows past the last included. band: bands; channel: channels of bands. pair: pairs of
+    input rows packed; inside: pairs of inputs, of which beside: with a row of padding. sum, sum2: columns of
+    outputs at stride 1 and 2; add: nonzero weights times those. output, output2: outputs of whole bands at stride 1 and
+    2, of which shifted: those with a pre-shift, clamped: those to less than int8. copy: outputs copied from scratch.
+    """
+    layout = layout_of(choice.layout)
+    b = _band(g, layout, choice.stem)
+    e = node.attrs["epilogue"]
+    one = g.strides[0] == 1
+    bands = g.n * -(-g.oh // b.band)
+    pairs = layout.pairs(g.strides[0]) if isinstance(layout, BandLayout) else []
+    beside = g.n * sum(
+        _outside(g, b, first, low) != _outside(g, b, first, high)
+        for first in range(0, g.oh, b.band)
+        for low, high in pairs
+    )
+    columns = bands * g.c * g.ow
+    outputs = columns * b.band
+    counts = {
+        "call": 1,
+        "mac": 9 * outputs,
+        "band": bands,
+        "channel": bands * g.c,
+        "pair": bands * g.c * len(pairs),
+        "inside": bands * g.c * len(pairs) * b.inside,
+        "beside": beside * g.c * b.inside,
+        "sum": columns * one,
+        "sum2": columns * (not one),
+        "add": bands * g.ow * int(np.count_nonzero(w.values)),
+        "output": outputs * one,
+        "output2": outputs * (not one),
+        "shifted": outputs * (e.pre_shift > 0),
+        "clamped": outputs * ((e.qmin, e.qmax) != (-128, 127)),
+        "copy": g.pixels * g.c,
+    }
+    return {name: float(count) for name, count in counts.items()}
+
+
+def _outside(g: Window, b: _Band, first: int, row: int) -> bool:
+    """Whether an input row of the band that begins at output row `first` is padding."""
+    return not 0 <= first * g.strides[0] - g.pads[0] + row < g.h

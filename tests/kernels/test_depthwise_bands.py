@@ -1,0 +1,318 @@
+"""3 x 3 depthwise convolutions by bands of rows: kernels in an emulated core and the driver on the host, against
+NumPy; the layouts they read; and bugs planted in the kernels."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import c_harness
+import numpy as np
+import numpy.typing as npt
+import pytest
+from check_runner import RUNTIME, Kernel, Machine, build, kernels
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unicorn.unicorn import UcError
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Graph, Node, Requant
+from edgebit.layouts.base import layout_of, round_up
+from edgebit.layouts.dwquads import BandLayout
+from edgebit.ops.base import KernelChoice, Sample, op_of
+from edgebit.ops.depthwise_c import FAMILIES
+from edgebit.ops.linear_samples import linear_sample
+from edgebit.ops.requant import requantise
+from edgebit.plan.kernels import candidates, load_core
+
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m33")
+GUARD = bytes(range(160, 224))
+S8 = npt.NDArray[np.int8]
+FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A band: weights (9, channels), rows of pixels (inside, channels) or None for padding."""
+
+    w: S8
+    rows: list[S8 | None]
+    stride: int
+    outs: int
+    lead: int
+    inside: int
+    padding: int
+    requant: Requant
+
+    @property
+    def channels(self) -> int:
+        return int(self.w.shape[1])
+
+    def wants(self, band: int) -> S8:
+        """(band, outs, channels)"""
+        columns = self.stride * (self.outs - 1) + 3
+        x = np.full((len(self.rows), columns, self.channels), self.padding, np.int64)
+        for to, row in zip(x, self.rows, strict=True):
+            if row is not None:
+                to[self.lead : self.lead + self.inside] = row
+        acc = np.zeros((band, self.outs, self.channels), np.int64)
+        s = self.stride
+        for t in range(9):
+            ky, kx = divmod(t, 3)
+            part = x[ky : ky + s * (band - 1) + 1 : s, kx : kx + s * (self.outs - 1) + 1 : s]
+            acc += part * self.w[t]
+        return requantise(acc.astype(np.int32), self.requant)
+
+
+def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
+    """What the kernel makes of a problem, and its band."""
+    layout = layout_of(k.layout)
+    stem = k.symbol.removeprefix("eb_")
+    banded = isinstance(layout, BandLayout)
+    band = layout.band(stem, p.stride) if isinstance(layout, BandLayout) else 6
+    columns = p.stride * (p.outs - 1) + 3
+    m.reset()
+    pad = m.place(bytes([p.padding & 0xFF]) * p.channels, GUARD, GUARD)
+    table = b""
+    for row in p.rows[: round_up(p.stride * (band - 1) + 3, 2)]:
+        at = pad if row is None else m.place(row.tobytes(), GUARD, GUARD)
+        table += struct.pack("<Ii", at, 0 if row is None else p.channels)
+    r = p.requant
+    entries = np.zeros(p.channels, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
+    entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
+    size = band * p.outs * p.channels
+    plane_size = layout.plane(stem, columns, p.stride) if isinstance(layout, BandLayout) else 0
+    w = m.place(layout.pack(p.w), GUARD, GUARD)
+    e = m.place(entries.tobytes(), GUARD, GUARD)
+    y = m.place(b"\x5a" * size, GUARD, GUARD)
+    plane = m.place(b"\xc3" * plane_size, GUARD, GUARD)
+    half = (1 << r.pre_shift) >> 1
+    head = (y, p.outs * p.channels, p.channels, columns, p.lead, p.inside, p.stride, p.outs, p.padding)
+    job = struct.pack("<I8iIi4i", *head, plane, band, half, r.pre_shift, r.qmin, r.qmax) + table
+    at = m.place(job, GUARD, GUARD)
+    m.call(k.symbol, w, e, at)
+    for start, n in ((y, size), (plane, plane_size), (at, len(job))):
+        assert m.read(start - 64, 64) == GUARD, f"{k.symbol} wrote before a buffer"
+        assert m.read(start + n, 64) == GUARD, f"{k.symbol} wrote past a buffer"
+    assert m.read(at, len(job)) == job
+    assert banded or plane_size == 0
+    return np.frombuffer(m.read(y, size), np.int8).reshape(band, p.outs, p.channels), band
+
+
+def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
+    channels, outs = int(rng.integers(1, 9)), int(rng.integers(1, 14))
+    stride = int(rng.integers(1, 3))
+    columns = stride * (outs - 1) + 3
+    lead = int(rng.integers(0, min(3, columns)))
+    inside = int(rng.integers(max(1, columns - lead - 2), columns - lead + 1))
+    top = 1 if ternary else 127
+    low, high = -top - (not ternary), top
+    w = rng.integers(low, high + 1, (9, channels))
+    values: Any = np.arange(-128, 128)
+    if kind == "extremes":
+        w, values = rng.choice([low, high], (9, channels)), np.array([-128, 127])
+    elif kind == "most":
+        w = np.broadcast_to(rng.choice([low, high], channels), (9, channels))
+        values = rng.choice([-128, 127], 1)
+    elif kind == "sparse":
+        w = w * (rng.random((9, channels)) < 0.2)
+    rows: list[S8 | None] = []
+    for _ in range(14):
+        padded = rng.random() < 0.2
+        rows.append(None if padded else rng.choice(values, (inside, channels)).astype(np.int8))
+    pre = 0 if rng.random() < 0.6 else int(rng.integers(1, 6))
+    limits = ((-128, 127), (-128, 127), (-100, 90), (0, 127))[int(rng.integers(4))]
+    mul = rng.integers(-(2**13) + 1, 2**13, channels).astype(np.int32)
+    scale = 11 if ternary else 18
+    shift = rng.integers(scale, scale + 4, channels).astype(np.int32)
+    add = rng.integers(-(2**20), 2**20, channels).astype(np.int32)
+    r = Requant(mul, add, shift, pre, *limits)
+    return Problem(w.astype(np.int8), rows, stride, outs, lead, inside, int(values[0]), r)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
+    out = tmp_path_factory.mktemp("bands")
+    return {core: load(core, out / f"{core}.elf") for core in CORES}
+
+
+def load(core: str, elf: Path, runtime: Path = RUNTIME) -> tuple[Machine, list[Kernel]]:
+    found = [k for f in FAMILIES for k in kernels(core, f, runtime)]
+    build(core, [k.path for k in found], elf, found[0].symbol, runtime=runtime)
+    return Machine(core, elf), found
+
+
+def agree(m: Machine, found: list[Kernel], seed: int, kind: str) -> None:
+    for k in found:
+        p = draw_problem(np.random.default_rng(seed), k.family == "dwconv3x3_t_s8", kind)
+        got, band = run(m, k, p)
+        np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
+
+
+def many_agree(m: Machine, found: list[Kernel]) -> None:
+    for seed in range(60):
+        agree(m, found, seed, ["random", "extremes", "most", "sparse"][seed % 4])
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_bands_equal_numpy(core: str, loaded: dict[str, tuple[Machine, list[Kernel]]]) -> None:
+    machine, found = loaded[core]
+    assert len(found) >= 3
+
+    @FEW
+    @given(st.integers(0, 2**32 - 1), st.sampled_from(["random", "extremes", "most", "sparse"]))
+    def check(seed: int, kind: str) -> None:
+        agree(machine, found, seed, kind)
+
+    check()
+
+
+@pytest.mark.parametrize("core", CORES[:2])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_column_of_trits(
+    core: str, stride: int, loaded: dict[str, tuple[Machine, list[Kernel]]]
+) -> None:
+    """All 27 kernel columns at all three places, with inputs that fill the lanes."""
+    machine, found = loaded[core]
+    rng = np.random.default_rng(4)
+    columns = np.array([[a, b, c] for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)], np.int8)
+    w = np.stack([columns, np.roll(columns, 1, 0), np.roll(columns, 11, 0)], axis=2)  # (27, ky, kx)
+    p = draw_problem(rng, True, "random")
+    entry = Requant(*(np.full(27, v, np.int32) for v in (900, 1 << 10, 12)), 0, -128, 127)
+    inside = stride * 4 + 3
+    rows: list[S8 | None] = [rng.choice([-128, 127], (inside, 27)).astype(np.int8) for _ in range(14)]
+    p = replace(p, w=w.reshape(27, 9).T.copy(), rows=rows, stride=stride, outs=5, lead=0, inside=inside)
+    p = replace(p, requant=entry)
+    for k in found:
+        if k.family == "dwconv3x3_t_s8":
+            got, band = run(machine, k, p)
+            np.testing.assert_array_equal(got, p.wants(band), k.symbol)
+
+
+def band_samples(seed: int, count: int) -> list[Sample]:
+    """Random layers that the families take: odd sizes, both strides, all paddings."""
+    rng = np.random.default_rng(seed)
+    found: list[Sample] = []
+    while len(found) < count:
+        stride, c = int(rng.integers(1, 3)), int(rng.integers(2, 13))
+        size = (int(rng.integers(1, 17)), int(rng.integers(1, 12)))
+        pads = [int(rng.integers(0, 3)) for _ in range(4)]
+        for axis in (0, 1):
+            pads[axis + 2] += max(0, 3 - size[axis] - pads[axis] - pads[axis + 2])
+        attrs = {"strides": (stride,) * 2, "pads": tuple(pads), "dilations": (1, 1), "groups": c}
+        n = int(rng.integers(1, 3))
+        s = linear_sample(rng, "conv2d", (n, *size, c), (c, 3, 3, 1), attrs, n)
+        if choose_band(s.graph.nodes[0], s.graph) is not None:
+            found.append(s)
+    return found
+
+
+def choose_band(node: Node, graph: Graph) -> KernelChoice | None:
+    """The reference kernel of a family that computes bands, None where none does."""
+    mine = [f for f in op_of(node).families(node, graph) if f in FAMILIES]
+    stem = f"{mine[0]}__ref" if mine else ""
+    return KernelChoice(stem, c_harness.kernel_layout(stem)) if mine else None
+
+
+def test_layers_by_bands_equal_numpy_and_may_overlap() -> None:
+    assert c_harness.check_samples(band_samples(5, 60), choose=choose_band, extra=["-O1"]) >= 120
+
+
+def test_other_layers_are_left_to_other_kernels() -> None:
+    """Everything but static int8 3 x 3 layers of one stride, not dilated, one output a channel."""
+    seen = {True: 0, False: 0}
+    for s in c_harness.random_samples("conv2d", 9, 400):
+        (node,) = s.graph.nodes
+        w = s.graph.consts[node.inputs[1]].shape
+        a = node.attrs
+        x = s.graph.tensors[node.inputs[0]].shape
+        fits = (
+            s.note.startswith("requant")
+            and a["groups"] == x[3] == w[0] > 1
+            and w[1:3] == (3, 3)
+            and a["strides"] in ((1, 1), (2, 2))
+            and a["dilations"] == (1, 1)
+        )
+        took = any(f in FAMILIES for f in op_of(node).families(node, s.graph))
+        assert not took or fits
+        seen[took] += 1
+    assert seen[False] > 300
+
+
+@pytest.mark.parametrize("name", ["dwquads", "dwquads_t", "dwcols"])
+@settings(max_examples=40, deadline=None, database=None)
+@given(cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_band_layouts_round_trip(name: str, cols: int, seed: int) -> None:
+    layout = layout_of(name)
+    low, high = (-1, 1) if layout.element == "trit" else (-128, 127)
+    w = np.random.default_rng(seed).integers(low, high + 1, (9, cols)).astype(np.int8)
+    raw = layout.pack(w)
+    np.testing.assert_array_equal(layout.unpack(raw, 9, cols), w)
+    assert layout.bits_per_weight(9, cols) == pytest.approx(8 * len(raw) / w.size)
+    assert layout.limits(w) is None
+    assert "9 taps" in str(layout.limits(w[:8]))
+    damaged = raw[:1] + bytes([raw[1] ^ 0x41]) + raw[2:]
+    for bad in (raw[:-1], raw + bytes(3), damaged):
+        with pytest.raises(EdgebitError):
+            layout.unpack(bad, 9, cols)
+    with pytest.raises(EdgebitError):
+        layout.pack(np.full((9, cols), 2, np.int16))
+    with pytest.raises(EdgebitError):
+        layout.pack(w[:8])
+
+
+PLANTED = [
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", 'I_mp(sum, x, y) "subs "', 'I_mp(sum, x, y) "adds "'),
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", "subs r4, r4, r7\\n asrs", "asrs"),
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", "cmp r1, r4\\n bne 7f", "cmp r1, r4"),
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", 'P##_END("40")', 'P##_END("80")'),
+    ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "smultb r10, r11, r4", "smulbb r10, r11, r4"),
+    ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "add lr, lr, #4", "add lr, lr, #8"),
+    ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "bmi 92f", "nop"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("core", "file", "text", "bug"), PLANTED, ids=lambda v: str(v)[-20:])
+def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_path: Path) -> None:
+    runtime = tmp_path / "runtime_c"
+    for folder in ("include", "kernels", "check"):
+        shutil.copytree(RUNTIME / folder, runtime / folder)
+    source = (runtime / "kernels" / file).read_text()
+    assert text in source
+    (runtime / "kernels" / file).write_text(source.replace(text, bug))
+    machine, found = load(core, tmp_path / "bug.elf", runtime)
+    with pytest.raises((AssertionError, UcError)):
+        many_agree(machine, found)
+
+
+@pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.0), ("cortex-m4f", 2.2)])
+def test_bands_stay_fast(core: str, most: float, tmp_path: Path) -> None:
+    """Executed instructions for a product of a band of 24 columns, requantisation included."""
+    machine, found = load(core, tmp_path / "k.elf")
+    machine.count_instructions()
+    rng = np.random.default_rng(8)
+    fast = next(k for k in found if k.family == "dwconv3x3_t_s8" and k.variant != "ref")
+    w = (rng.choice([-1, 1], (9, 16)) * (rng.random((9, 16)) < 0.6)).astype(np.int8)
+    rows: list[S8 | None] = [rng.integers(-128, 128, (26, 16)).astype(np.int8) for _ in range(14)]
+    entry = Requant(*(np.full(16, v, np.int32) for v in (900, 1 << 10, 12)), 0, -128, 127)
+    p = Problem(w, rows, 1, 24, 0, 26, 0, entry)
+    got, band = run(machine, fast, p)
+    np.testing.assert_array_equal(got, p.wants(band))
+    assert machine.instructions is not None
+    assert machine.instructions / (9 * got.size) < most
+
+
+@pytest.mark.parametrize("core", CORES[:2])
+def test_bands_are_chosen_where_they_pay(core: str) -> None:
+    rng = np.random.default_rng(3)
+    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 32}
+    while True:
+        s = linear_sample(rng, "conv2d", (1, 24, 24, 32), (32, 3, 3, 1), attrs, 1)
+        if s.note.startswith("requant trit"):
+            break
+    best = candidates(s.graph.nodes[0], s.graph, load_core(core))[0]
+    assert best.stem.startswith("dwconv3x3_t_s8__arm")
+    assert best.modelled
