@@ -66,19 +66,19 @@ def rms_norm(x: F32Array, weight: F32Array, eps: float) -> F32Array:
 
 @np.errstate(all="ignore")
 def quantize(x: F32Array, block: int) -> tuple[S8Array, F32Array]:
-    """(T, n) -> int8 (T, n) and what a unit stands for, (T, blocks): per block (0: the whole row),
-    a = max(max |x|, 1e-5); s = (1 / a) * 127; q = clamp(rne(x * s), -128, 127); d = 1 / s."""
+    """(T, n) -> int8 (T, n) and the steps in 1, (T, blocks): per block (0: the whole row),
+    a = max(max |x|, 1e-5); s = (1 / a) * 127; q = clamp(rne(x * s), -128, 127)."""
     n = x.shape[1]
     size = block or n
     q = np.empty(x.shape, np.int8)
-    d = np.empty((len(x), -(-n // size)), _F)
-    for b in range(d.shape[1]):
+    steps = np.empty((len(x), -(-n // size)), _F)
+    for b in range(steps.shape[1]):
         part = x[:, b * size : (b + 1) * size]
         a = np.maximum(np.abs(part).max(axis=1), EPS)
         s = (_F(1) / a) * _F(127)
         q[:, b * size : (b + 1) * size] = np.clip(floatmath.rne(part * s[:, None]), -128, 127)
-        d[:, b] = _F(1) / s
-    return q, d
+        steps[:, b] = s
+    return q, steps
 
 
 def accumulate(q: S8Array, p: Projection) -> list[S32Array]:
@@ -88,15 +88,21 @@ def accumulate(q: S8Array, p: Projection) -> list[S32Array]:
 
 
 @np.errstate(all="ignore")
-def project(q: S8Array, d: F32Array, p: Projection) -> F32Array:
-    """(T, cols) int8 with units d -> (T, rows): the sum over groups g, in order and from the first, of
-    (float(acc_g) * scale[:, g]) * d_g, and then + bias. A lone d serves all groups."""
-    y: F32Array | None = None
-    for g, acc in enumerate(accumulate(q, p)):
-        part = (acc.astype(_F) * p.scale[:, g]) * d[:, min(g, d.shape[1] - 1)][:, None]
-        y = part if y is None else y + part
-    assert y is not None
-    return y if p.bias is None else y + p.bias
+def project(q: S8Array, steps: F32Array, p: Projection) -> F32Array:
+    """(T, cols) int8 with `steps` in 1 -> (T, rows): float(acc) / (steps / scale), as transformers has it; with
+    several groups the sum over groups g, in order and from the first, of (float(acc_g) * scale[:, g]) * (1 / steps_g).
+    Then + bias. A lone steps serves all groups."""
+    sums = accumulate(q, p)
+    if len(sums) == 1:
+        y: F32Array = sums[0].astype(_F) / (steps / p.scale[:, 0])
+        return y if p.bias is None else y + p.bias
+    unit = _F(1) / steps
+    total: F32Array | None = None
+    for g, acc in enumerate(sums):
+        part = (acc.astype(_F) * p.scale[:, g]) * unit[:, min(g, unit.shape[1] - 1)][:, None]
+        total = part if total is None else total + part
+    assert total is not None
+    return total if p.bias is None else total + p.bias
 
 
 def rotate(x: F32Array, table: F32Array) -> F32Array:

@@ -46,9 +46,9 @@
 #define EB_D_BLOCKS       EB_D_UP(EB_D_CONTEXT, EB_D_POSITIONS) / EB_D_POSITIONS
 #define EB_D_GROUP_TOKENS 4
 #if EB_D_ACT_BLOCK
-#define EB_D_ACT_UNITS (EB_D_UP(EB_D_COLS_PAD, EB_D_ACT_BLOCK) / EB_D_ACT_BLOCK)
+#define EB_D_ACT_STEPS (EB_D_UP(EB_D_COLS_PAD, EB_D_ACT_BLOCK) / EB_D_ACT_BLOCK)
 #else
-#define EB_D_ACT_UNITS 1
+#define EB_D_ACT_STEPS 1
 #endif
 #if EB_D_KV_KIND == EB_D_F32
 #define EB_D_KV_BYTES 4
@@ -87,16 +87,16 @@ typedef struct {
 
 // Tokens first .. first + n - 1 of the context; pointers into the scratch, see scratch.c.
 typedef struct {
-    float *hidden;   // [TILE][WIDTH_PAD]
-    float *normed;   // [TILE][COLS_PAD] what is about to be quantised
-    int8_t *act;     // [TILE][COLS_PAD] quantised
-    float *act_unit; // [TILE][ACT_UNITS]
-    float *qkv;      // [TILE][INNER + 2 KV_WIDTH] as projected
-    float *query;    // [KV_HEADS][n][SHARED][HEAD_PAD] turned
-    float *part;     // [KV_HEADS][BLOCKS][TILE * SHARED] rows of HEAD_PAD: unscaled outputs of a block
-    float *part_ml;  // [KV_HEADS][BLOCKS][TILE * SHARED][2]
-    float *logits;   // [VOCAB rounded up to 16]
-    float *own;      // this thread's: sums and products of one call
+    float *hidden;    // [TILE][WIDTH_PAD]
+    float *normed;    // [TILE][COLS_PAD] what is about to be quantised
+    int8_t *act;      // [TILE][COLS_PAD] quantised
+    float *act_steps; // [TILE][ACT_STEPS]
+    float *qkv;       // [TILE][INNER + 2 KV_WIDTH] as projected
+    float *query;     // [KV_HEADS][n][SHARED][HEAD_PAD] turned
+    float *part;      // [KV_HEADS][BLOCKS][TILE * SHARED] rows of HEAD_PAD: unscaled outputs of a block
+    float *part_ml;   // [KV_HEADS][BLOCKS][TILE * SHARED][2]
+    float *logits;    // [VOCAB rounded up to 16]
+    float *own;       // this thread's: sums and products of one call
 } eb_d_scratch;
 
 size_t EB_D(kv_bytes)(int32_t context);
@@ -120,7 +120,7 @@ void EB_D(sync)(eb_d_context *ctx);
 void EB_D(scratch_of)(const eb_d_context *ctx, int32_t thread, eb_d_scratch *s);
 void EB_D(embed)(const eb_d_context *ctx, int32_t id, float *hidden);
 int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int32_t padded);
-int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *unit);
+int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *steps);
 void EB_D(rotate)(const float *table, float *x);
 void EB_D(store)(const eb_d_context *ctx, int32_t layer, int32_t kv_head, int32_t position, const float *k,
                  const float *v);

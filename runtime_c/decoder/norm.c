@@ -22,9 +22,9 @@ int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int
     return 1;
 }
 
-// One scale for n numbers: a = max(max |x|, 1e-5), s = (1 / a) * 127, q = rne(x * s), unit = 1 / s. Since
+// One scale for n numbers: a = max(max |x|, 1e-5), s = (1 / a) * 127, q = rne(x * s), *steps = s. Since
 // |x * s| < 128, adding and taking away 1.5 * 2^23 rounds, and q needs no clamp.
-static int quantize_block(const float *x, int32_t n, int8_t *q, float *unit) {
+static int quantize_block(const float *x, int32_t n, int8_t *q, float *steps) {
     uint32_t largest = 0; // of magnitudes as bits, which order as the numbers do and put NaN last
     for (int32_t i = 0; i < n; i++) {
         const uint32_t bits = eb_bits_of_f32(x[i]) & 0x7fffffffu;
@@ -33,7 +33,7 @@ static int quantize_block(const float *x, int32_t n, int8_t *q, float *unit) {
     const int finite = largest < 0x7f800000u;
     const float a = finite ? eb_f32_of_bits(largest) : 1.0f;
     const float s = eb_div_f32(1.0f, a > 1e-5f ? a : 1e-5f) * 127.0f;
-    *unit = eb_div_f32(1.0f, s);
+    *steps = s;
     if (!finite) {
         memset(q, 0, (size_t)n);
         return 0;
@@ -44,16 +44,16 @@ static int quantize_block(const float *x, int32_t n, int8_t *q, float *unit) {
     return 1;
 }
 
-// n numbers in blocks of ACT_BLOCK, one unit each. 0 when one of them is not finite.
-int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *unit) {
+// n numbers in blocks of ACT_BLOCK, with a number of steps each. 0 when one of them is not finite.
+int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *steps) {
 #if EB_D_ACT_BLOCK
     int finite = 1;
     for (int32_t at = 0; at < n; at += EB_D_ACT_BLOCK) {
         const int32_t left = n - at < EB_D_ACT_BLOCK ? n - at : EB_D_ACT_BLOCK;
-        finite &= quantize_block(x + at, left, q + at, unit++);
+        finite &= quantize_block(x + at, left, q + at, steps++);
     }
     return finite;
 #else
-    return quantize_block(x, n, q, unit);
+    return quantize_block(x, n, q, steps);
 #endif
 }

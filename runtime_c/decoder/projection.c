@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ternary projections of a tile's quantised tokens: for each row, the sum over groups of
-// (float(acc) * scale) * unit, then + bias. Threads share rows; within a share, CHUNK rows at a time serve
-// all tokens, so that their weights stay in the cache.
+// Ternary projections of a tile's quantised tokens. Threads share rows; within a share, CHUNK rows at a time
+// serve all tokens, so that their weights stay in the cache.
 #include "decoder.h"
 #include "tmatmat_s8/tmatmat_s8.h"
 #include "tmatvec_s8/tmatvec_s8.h"
@@ -18,8 +17,8 @@ typedef struct {
     int32_t by_row;
     int32_t rows, cols;
     int32_t tokens;
-    const int8_t *act; // COLS_PAD apart
-    const float *unit; // ACT_UNITS apart
+    const int8_t *act;  // COLS_PAD apart
+    const float *steps; // in 1, ACT_STEPS apart
 } call;
 
 static void sums(const call *c, int32_t *acc) {
@@ -35,22 +34,36 @@ static void sums(const call *c, int32_t *acc) {
     }
 }
 
-// y[t * CHUNK + r], set by the first group, added to by the others.
-static void scaled(const call *c, const int32_t *acc, float *y, int32_t add) {
+// y[t * CHUNK + r] = float(acc) / (steps / scale): the sums of all inputs.
+static void scaled(const call *c, const int32_t *acc, float *y) {
     for (int32_t t = 0; t < c->tokens; t++) {
-        const float unit = c->unit[t * EB_D_ACT_UNITS];
+        const float steps = c->steps[t * EB_D_ACT_STEPS];
+        if (c->by_row) {
+            for (int32_t r = 0; r < c->rows; r++) {
+                y[r] = eb_div_f32((float)acc[r], eb_div_f32(steps, c->scale[r]));
+            }
+        } else {
+            const float divisor = eb_div_f32(steps, *c->scale);
+            for (int32_t r = 0; r < c->rows; r++) {
+                y[r] = eb_div_f32((float)acc[r], divisor);
+            }
+        }
+        acc += EB_D_CHUNK;
+        y += EB_D_CHUNK;
+    }
+}
+
+// y[t * CHUNK + r] gets (float(acc) * scale) * (1 / steps): the sums of one group, added to those before it.
+static void add_group(const call *c, const int32_t *acc, float *y, int32_t add) {
+    for (int32_t t = 0; t < c->tokens; t++) {
+        const float unit = eb_div_f32(1.0f, c->steps[t * EB_D_ACT_STEPS]);
         if (add) {
             for (int32_t r = 0; r < c->rows; r++) {
                 y[r] = y[r] + ((float)acc[r] * c->scale[r]) * unit;
             }
-        } else if (c->by_row) {
+        } else {
             for (int32_t r = 0; r < c->rows; r++) {
                 y[r] = ((float)acc[r] * c->scale[r]) * unit;
-            }
-        } else {
-            const float scale = *c->scale;
-            for (int32_t r = 0; r < c->rows; r++) {
-                y[r] = ((float)acc[r] * scale) * unit;
             }
         }
         acc += EB_D_CHUNK;
@@ -70,9 +83,9 @@ static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d
         c.scale = m->by_row ? scale + row : scale;
         c.cols = cols;
         c.act = s->act + token * (ptrdiff_t)EB_D_COLS_PAD;
-        c.unit = s->act_unit + token * (ptrdiff_t)EB_D_ACT_UNITS;
+        c.steps = s->act_steps + token * (ptrdiff_t)EB_D_ACT_STEPS;
         sums(&c, acc);
-        scaled(&c, acc, y, 0);
+        scaled(&c, acc, y);
     } else {
         // Panels of PANEL rows, and in them the groups one after the other.
         const size_t block = EB_D_BLOCK_BYTES((size_t)m->group);
@@ -87,9 +100,9 @@ static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d
                 c.cols = left < m->group ? left : m->group;
                 c.scale = scale + (size_t)g * (size_t)all_rows + (size_t)(row + r);
                 c.act = s->act + token * (ptrdiff_t)EB_D_COLS_PAD + g * (ptrdiff_t)m->group;
-                c.unit = s->act_unit + token * (ptrdiff_t)EB_D_ACT_UNITS + (EB_D_ACT_BLOCK ? g : 0);
+                c.steps = s->act_steps + token * (ptrdiff_t)EB_D_ACT_STEPS + (EB_D_ACT_BLOCK ? g : 0);
                 sums(&c, acc);
-                scaled(&c, acc, y + r, g != 0);
+                add_group(&c, acc, y + r, g != 0);
                 c.trits += blocks * EB_D_BLOCK_BYTES((size_t)c.cols);
             }
         }

@@ -33,7 +33,7 @@ static void quantize_tokens(const tile *w, const float *x, int32_t step, uint32_
             from = normed;
         }
         fine &= EB_D(quantize)(from, n, w->s.act + t * (ptrdiff_t)EB_D_COLS_PAD,
-                               w->s.act_unit + t * (ptrdiff_t)EB_D_ACT_UNITS);
+                               w->s.act_steps + t * (ptrdiff_t)EB_D_ACT_STEPS);
         if (!fine) {
             failed(w);
         }

@@ -68,11 +68,10 @@ def test_lane_sums_are_in_the_order_they_say(p: int, n: int, k: int, lanes: int)
 
 def test_quantisation_is_that_of_bitnet() -> None:
     x = np.array([[0.0, 1.0, -2.0, 0.5], [1e-9, 0, 0, 0], [3e38, -1e38, 1, 0]], np.float32)
-    q, d = ops.quantize(x, 0)
+    q, steps = ops.quantize(x, 0)
     assert q.tolist() == [[0, 64, -127, 32], [0, 0, 0, 0], [127, -42, 0, 0]]
-    s = (np.float32(1) / np.float32(2)) * np.float32(127)
-    assert d[0, 0] == np.float32(1) / s
-    assert d[1, 0] == np.float32(1) / ((np.float32(1) / np.float32(1e-5)) * np.float32(127))
+    assert steps[0, 0] == np.float32(63.5)
+    assert steps[1, 0] == (np.float32(1) / np.float32(1e-5)) * np.float32(127)
     blocks, units = ops.quantize(np.repeat(x, 64, axis=1), 128)
     assert units.shape == (3, 2)
     assert np.abs(blocks.astype(int)).max() == 127
@@ -83,11 +82,11 @@ def test_groups_add_in_order_and_equal_the_matrix_they_stand_for() -> None:
     trits = rng.integers(-1, 2, (7, 40)).astype(np.int8)
     scale = rng.uniform(0.5, 1, (7, 3)).astype(np.float32)
     x = rng.standard_normal((2, 40)).astype(np.float32)
-    q, d = ops.quantize(x, 0)
-    got = ops.project(q, d, canonical.Projection(trits, scale, 16, None))
+    q, steps = ops.quantize(x, 0)
+    got = ops.project(q, steps, canonical.Projection(trits, scale, 16, None))
     full = np.repeat(scale, 16, axis=1)[:, :40] * trits
     np.testing.assert_allclose(
-        got, (q * d).astype(np.float64) @ full.T.astype(np.float64), rtol=1e-5, atol=1e-6
+        got, (q / steps).astype(np.float64) @ full.T.astype(np.float64), rtol=1e-5, atol=1e-6
     )
 
 
