@@ -43,7 +43,12 @@ class _Profile(ctypes.Structure):
         ("unused", ctypes.c_uint32),
         ("index", ctypes.c_void_p),
         ("edges", ctypes.c_void_p),
+        ("stopped", ctypes.c_void_p),
     )
+
+
+class _Pause(ctypes.Structure):
+    _fields_ = (("wanted", ctypes.c_uint32), ("stopped", ctypes.c_uint32), ("stop", ctypes.c_void_p))
 
 
 def compiled(source: Path, *more: str) -> Path:
@@ -87,6 +92,40 @@ def hook_library() -> ctypes.CDLL:
     return library
 
 
+def add_block_hook(uc: Any, name: str, user: ctypes.Structure) -> int:
+    """Call a function of the hook library at every block, with a structure that the caller keeps; its handle."""
+    handle = ctypes.c_size_t()
+    status = uclib.uc_hook_add(
+        uc._uch,
+        ctypes.byref(handle),
+        unicorn.UC_HOOK_BLOCK,
+        ctypes.cast(getattr(hook_library(), name), ctypes.c_void_p),
+        ctypes.cast(ctypes.byref(user), ctypes.c_void_p),
+        ctypes.c_uint64(1),
+        ctypes.c_uint64(0),
+    )
+    if status != unicorn.UC_ERR_OK:
+        raise EdgebitError(f"Unicorn refused the hook {name}: error {status}")
+    return handle.value
+
+
+class Pause:
+    """Stops an emulation between two blocks; the one thing of it that other threads may use is request()."""
+
+    def __init__(self, uc: Any) -> None:
+        self._state = _Pause(stop=ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value)
+        self.stopped = ctypes.addressof(self._state) + _Pause.stopped.offset
+        add_block_hook(uc, "eb_hook_pause", self._state)
+
+    def request(self) -> None:
+        """Stop at the next block."""
+        self._state.wanted = 1
+
+    def clear(self) -> None:
+        """Before the emulation goes on: nothing is asked for."""
+        self._state.wanted = self._state.stopped = 0
+
+
 class Counter:
     """Per-layer counts of the runs of one emulated machine.
 
@@ -94,7 +133,7 @@ class Counter:
     it is off until enable(True).
     """
 
-    def __init__(self, uc: Any, core: Core, mark: int, argument_register: int) -> None:
+    def __init__(self, uc: Any, core: Core, mark: int, argument_register: int, pause: Pause) -> None:
         self._uc = uc
         self._model = CostModel(core)
         self.metric = self._model.metric
@@ -110,31 +149,20 @@ class Counter:
             mask=4 * _CAPACITY - 1,
             index=ctypes.addressof(self._index),
             edges=ctypes.addressof(self._edges),
+            stopped=pause.stopped,
         )
+        self._pause = pause  # its memory is read as long as ours
 
     def enable(self, on: bool) -> None:
         """Start or stop counting, between two runs."""
         if on == bool(self._hooks):
             return
         if on:
-            handle = ctypes.c_size_t()
-            function = ctypes.cast(hook_library().eb_hook_block, ctypes.c_void_p)
-            user = ctypes.cast(ctypes.byref(self._profile), ctypes.c_void_p)
-            status = uclib.uc_hook_add(
-                self._uc._uch,
-                ctypes.byref(handle),
-                unicorn.UC_HOOK_BLOCK,
-                function,
-                user,
-                ctypes.c_uint64(1),
-                ctypes.c_uint64(0),
-            )
-            if status != unicorn.UC_ERR_OK:
-                raise EdgebitError(f"Unicorn refused the counting hook: error {status}")
+            handle = add_block_hook(self._uc, "eb_hook_block", self._profile)
             mark = self._uc.hook_add(
                 unicorn.UC_HOOK_CODE, self._marked, None, begin=self._mark, end=self._mark
             )
-            self._hooks = [handle.value, mark]
+            self._hooks = [handle, mark]
         else:
             for hook in self._hooks:
                 uclib.uc_hook_del(self._uc._uch, ctypes.c_size_t(hook))

@@ -4,6 +4,9 @@
 // The profile is kept by edge: how often block `to` was entered from block `from`. That is enough to charge a
 // taken branch more than one that falls through. Python (edgebit/devices/counting.py) owns all memory; there
 // is no C library here. A block is written address << 16 | size in bytes.
+//
+// A second hook stops the emulation between two blocks when another thread has asked for it: stopping Unicorn
+// from that thread itself can lose registers of the block at hand.
 #include <stdint.h>
 
 typedef struct {
@@ -21,7 +24,26 @@ typedef struct {
     uint32_t unused;
     uint32_t *index; // hash -> place in edges[] plus one, 0 for empty
     edge *edges;
+    const volatile uint32_t *stopped; // pause.stopped: the block at hand is not run now
 } profile;
+
+typedef struct {
+    volatile uint32_t wanted;  // set by the watchdog, cleared here
+    volatile uint32_t stopped; // set here, cleared when the emulation goes on
+    int32_t (*stop)(void *uc); // uc_emu_stop
+} pause;
+
+__attribute__((visibility("default"))) void eb_hook_pause(void *uc, uint64_t address, uint32_t size,
+                                                          void *user) {
+    pause *p = (pause *)user;
+    (void)address;
+    (void)size;
+    if (p->wanted) {
+        p->wanted = 0;
+        p->stopped = 1;
+        (void)p->stop(uc);
+    }
+}
 
 __attribute__((visibility("default"))) void eb_hook_block(void *uc, uint64_t address, uint32_t size,
                                                           void *user) {
@@ -30,6 +52,9 @@ __attribute__((visibility("default"))) void eb_hook_block(void *uc, uint64_t add
     uint64_t from = p->previous;
     uint64_t h = (to ^ (from << 23 | from >> 41)) * 0x9E3779B97F4A7C15ull;
     (void)uc;
+    if (*p->stopped) {
+        return;
+    }
     p->previous = to;
     for (uint32_t i = (uint32_t)(h >> 40) & p->mask;; i = (i + 1) & p->mask) {
         uint32_t at = p->index[i];

@@ -13,7 +13,7 @@ from typing import Any
 import unicorn
 
 from edgebit.core import Core
-from edgebit.devices.counting import Counter
+from edgebit.devices.counting import Counter, Pause
 from edgebit.errors import EdgebitError, LinkError
 
 _untyped: Any = unicorn
@@ -32,10 +32,10 @@ _ACCESS = {
 
 
 class _Watchdog:
-    """Interrupts a long emulation every few seconds, so that it can be looked at."""
+    """Interrupts a long emulation every second, so that it can be looked at."""
 
-    def __init__(self, uc: Any) -> None:
-        self._uc = uc
+    def __init__(self, pause: Pause) -> None:
+        self._pause = pause
         self._wake = threading.Condition()
         self._deadline: float | None = None
         self._closed = False
@@ -55,7 +55,7 @@ class _Watchdog:
                     continue
                 self._deadline = None
                 self.fired = True
-                self._uc.emu_stop()
+                self._pause.request()
 
     def arm(self) -> None:
         with self._wake:
@@ -93,9 +93,10 @@ class Machine:
         self._over: str | None = None  # why the program will never run again
         self._pc = 0
         self._closed = False
-        self._watchdog = _Watchdog(uc)
+        self._pause = Pause(uc)
+        self._watchdog = _Watchdog(self._pause)
         uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._invalid)
-        self.counter = None if mark is None else Counter(uc, core, mark, self.argument_register)
+        self.counter = None if mark is None else Counter(uc, core, mark, self.argument_register, self._pause)
 
     @property
     def where(self) -> str:
@@ -155,6 +156,7 @@ class Machine:
         self._idle = False
         self._resume()
         while not self._idle:
+            self._pause.clear()
             self._watchdog.arm()
             try:
                 self._uc.emu_start(
