@@ -118,7 +118,7 @@ def test_a_tokenizer_that_lies_or_is_unknown_is_refused(
         ({"tokenizer.json": b"{"}, "is not JSON"),
         ({"tokenizer.json": b"[" * 100_000}, "is not JSON"),
         ({"tokenizer.json": b"\xff\xfe\x00"}, "is not JSON"),
-        ({"tokenizer.json": b" " * (65 << 20)}, "the limit is 64 MB"),
+        ({"tokenizer.json": b" " * (65 << 20)}, "the limit is 40 MB"),
         ({"tokenizer.json": b"1" * 10_000}, "is not JSON"),
         ({"tokenizer.model": b""}, "it holds no pieces"),
         ({"tokenizer.model": b"\x0a\xff\xff\xff\xff\x0f"}, "ends within a field"),

@@ -16,7 +16,7 @@ from edgebit.errors import ModelError
 
 __all__ = ["TextTable", "compile_files", "compile_text"]
 
-MAX_FILE = 64 << 20
+MAX_FILE = 40 << 20
 MAX_SMALL_FILE = 4 << 20
 
 
