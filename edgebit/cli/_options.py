@@ -50,6 +50,22 @@ Vectors = Annotated[
 Limit = Annotated[int | None, typer.Option(help="Use only the first N vectors.", min=1, show_default=False)]
 Tool = Annotated[str | None, typer.Option("--toolchain", help="zig (default) or gcc.", show_default=False)]
 
+Driver = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        help="platformio: let PlatformIO drive it (of an export --as platformio).",
+        show_default=False,
+    ),
+]
+
+
+def by_platformio(driver: str | None) -> bool:
+    """Whether --with names PlatformIO, the only driver there is."""
+    if driver not in (None, "platformio"):
+        raise UsageError(f"--with {driver}: choose platformio, or leave it out")
+    return driver is not None
+
 
 def find_export(path: Path | None, board: str | None) -> ExportFolder:
     """The export a verb works on: the one named, or the newest for the board under ./build."""

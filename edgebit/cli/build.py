@@ -11,10 +11,15 @@ from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.cli._tables import print_account
 from edgebit.toolchain.build import build_export
+from edgebit.toolchain.pio import run_platformio
 
 
 def command(
-    path: o.Dir = None, board: o.BoardName = None, toolchain: o.Tool = None, json: JsonFlag = False
+    path: o.Dir = None,
+    board: o.BoardName = None,
+    toolchain: o.Tool = None,
+    driver: o.Driver = None,
+    json: JsonFlag = False,
 ) -> None:
     """Compile and link an export's bench program.
 
@@ -29,6 +34,8 @@ def command(
     folder = o.find_export(path, board)
     with output.progress() as bar:
         bar.add_task(f"building {folder.path.name}", total=None)
+        if o.by_platformio(driver):
+            run_platformio(folder.path, [], toolchain=toolchain)
         result = build_export(folder.path, toolchain=toolchain)
     account = linked_account(folder, result)
     print_account(output, account)

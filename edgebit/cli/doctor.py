@@ -13,6 +13,8 @@ from edgebit.errors import ToolchainError, WriteError
 from edgebit.flash.base import Need, flashers
 from edgebit.resources import cache_dir, data_dir
 
+_PLATFORMIO = Need("platformio", "--with platformio", "pip install 'edgebit[platformio]'", package=True)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -67,7 +69,7 @@ def checks() -> list[Check]:
         out.append(Check(name, found, True, purpose, f"pip install {name}"))
     for name, (purpose, fix) in _TOOLS.items():
         out.append(Check(name, shutil.which(name), False, purpose, fix))
-    for need in dict.fromkeys(n for f in flashers().values() for n in f.needs):
+    for need in dict.fromkeys([*(n for f in flashers().values() for n in f.needs), _PLATFORMIO]):
         out.append(Check(need.name, _found(need), False, need.purpose, need.fix))
     for folder in ("runtime_c", "boards", "exporters"):
         path = data_dir(folder)

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from edgebit.bench.folder import ExportFolder
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
-from edgebit.flash.base import Chosen, answers_already, choose_flasher
+from edgebit.flash.base import Chosen, Flasher, answers_already, choose_flasher
 from edgebit.toolchain.build import build_export, current_build
+from edgebit.toolchain.pio import run_platformio
 
 
 def command(
@@ -39,6 +41,7 @@ def command(
         bool, typer.Option("--force", help="Write even when the board already runs this image.")
     ] = False,
     toolchain: o.Tool = None,
+    driver: o.Driver = None,
     dry_run: o.DryRun = False,
     json: JsonFlag = False,
 ) -> None:
@@ -60,6 +63,10 @@ def command(
             output.say(s)
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
         return
+    if o.by_platformio(driver):
+        said = platformio_upload(output, folder, flasher, chosen, toolchain)
+        output.result({"board": target.name, "method": "platformio", "said": said, "done": True})
+        return
     with output.progress() as bar:
         task = bar.add_task(f"building {folder.path.name}", total=None)
         built = build_export(folder.path, toolchain=toolchain)
@@ -80,3 +87,24 @@ def command(
             "said": done,
         }
     )
+
+
+def platformio_upload(
+    output: Output, folder: ExportFolder, flasher: Flasher, chosen: Chosen, toolchain: str | None
+) -> str:
+    """`pio run -t upload` on the export; what it said last."""
+    emulated = flasher.name == "emulated"
+    with output.progress() as bar:
+        bar.add_task(f"PlatformIO uploads {folder.path.name}", total=None)
+        said = run_platformio(
+            folder.path,
+            ["upload"],
+            emulated=emulated,
+            toolchain=toolchain,
+            protocol=None if emulated else flasher.name,
+            port=chosen.port,
+        )
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("=")]
+    last = lines[-1] if lines else "it said nothing"
+    output.say(f": {last}", head="done", good=True)
+    return last
