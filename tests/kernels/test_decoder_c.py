@@ -190,3 +190,16 @@ def test_what_cannot_be_exported_leaves_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=why):
             export(decoder, target, tmp_path / "out", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_context_beyond_memory_is_refused_before_it_is_touched(tmp_path: Path) -> None:
+    spec = small_spec(
+        width=16, ffn=16, vocab=16, layers=512, heads=1, kv_heads=1, head_dim=2, max_context=1 << 21
+    )
+    folder = export(random_decoder(spec), "host", tmp_path / "out", context=1 << 21, kv="f32", golden=False)
+    refused = run(folder, ["--prompt-ids", "1", "--tokens", "2"])
+    assert refused.returncode == 4, "this machine has more than 68 GB of free memory"
+    assert b"at a context of 2097152 exceed the" in refused.stderr
+    assert run(folder, ["--prompt-ids", "1", "--tokens", "2", "--context", "64"]).returncode == 0
+    if Path("/proc/sys/vm/overcommit_memory").read_text().strip() != "2":
+        assert run(folder, ["--prompt-ids", "1", "--tokens", "2", "--force"]).returncode == 0
