@@ -170,9 +170,8 @@ void EB_D(tile)(eb_d_context *ctx, int32_t thread, const int32_t *ids, int32_t n
         one_layer(&w, layer);
 #ifdef EB_D_TRACE
         if (thread == 0) {
-            EB_D(trace)(layer, w.s.hidden, n, EB_D_WIDTH_PAD);
+            EB_D(trace)(layer, w.s.hidden, n, EB_D_WIDTH_PAD); // syncs come before these are written again
         }
-        EB_D(sync)(ctx);
 #endif
     }
     for (int32_t t = begin; t < end; t++) {
@@ -186,6 +185,5 @@ void EB_D(tile)(eb_d_context *ctx, int32_t thread, const int32_t *ids, int32_t n
     if (thread == 0) {
         EB_D(trace)(EB_D_LAYERS, w.s.normed, n, EB_D_COLS_PAD);
     }
-    EB_D(sync)(ctx);
 #endif
 }
