@@ -1,13 +1,14 @@
 """Weights as straight-line Thumb code for packed pixels, and its reading back.
 
-The code is one function, `void run(const uint32_t *x, uint32_t *acc)`, that computes what a kernel of
-tpixels_s8 computes (see runtime_c/kernels/tpixels_s8/tpixels_s8.h), with rows, columns and stride built in.
+The code is one function, `void run(const uint32_t *x, uint32_t *acc, uint32_t skip)`, that computes what a
+kernel of tpixels_s8 computes (see runtime_c/kernels/tpixels_s8/tpixels_s8.h), with rows, columns and stride built
+in, for all pairs of pixels but the first `skip` / 4; x and acc are those of the first pair it computes.
 Rows come in tiles of up to eleven, one register a row, and columns in blocks. For each tile and block the code
 loops over the four pairs of pixels; the body loads the inputs of two or three columns and adds them to or
 subtracts them from the rows with a nonzero trit there.
 
 Registers: r0 address, r1 and r2 inputs, then rows: r4-r7, r8-r12, lr, and r3, which is a third input when
-there are fewer rows. Stack: 0 x of the current pair, 4 acc, 8 x of the first pair.
+there are fewer rows. Stack: 0 x of the current pair, 4 acc, 8 x of the first pair, 12 skip.
 
 `wide` code may use 32-bit instructions (Armv7-M); without them (Armv6-M), high registers cannot be subtracted
 from, so an input is negated after its other uses.
@@ -120,15 +121,16 @@ def generate(trits: S8Array, starts: Sequence[int], stride: int, wide: bool) -> 
         c.emit(0xE92D, 0x4FF0)  # push {r4-r11, lr}
     else:
         c.emit(0xB5F0, *(0x4640 | i << 3 | 4 + i for i in range(4)), 0xB4F0)  # and r8-r11 by way of r4-r7
-    c.emit(0xB083)  # sub sp, #12
+    c.emit(0xB084)  # sub sp, #16
     c.local(True, 0, 8)
     c.local(True, 1, 4)
+    c.local(True, 2, 12)
     for first, last in zip(starts, [*starts[1:], cols], strict=True):
         at = 0
         for size in row_tiles(rows):
             _segment(c, trits[at : at + size, first:last], first, stride)
             at += size
-    c.emit(0xB003)  # add sp, #12
+    c.emit(0xB004)  # add sp, #16
     if wide:
         c.emit(0xE8BD, 0x8FF0)
     else:
@@ -148,6 +150,8 @@ def _segment(c: Code, trits: S8Array, first: int, stride: int) -> None:
     c.advance(0, 1, 4 * (stride - used))
     c.local(True, 0, 0)
     store_sums(c, size, start)
+    c.local(False, 1, 12)
+    c.add(0, 1)
     c.local(True, 0, 4)
 
 
@@ -243,7 +247,7 @@ class Reader:
 
     def run(self) -> Array:
         """(blocks, rows, cols) trits; EdgebitError unless the code is of the kind `generate` makes."""
-        self.r[0], self.r[1] = self._X, self._ACC
+        self.r[0], self.r[1], self.r[2] = self._X, self._ACC, 0
         self.follow()
         sums = self.sums(self.cols)
         if (sums != sums[:, :1]).any():
@@ -341,7 +345,7 @@ class Reader:
             following = at + 2 + (h & 0x7FF) - (h & 0x400) * 2
         elif h >> 11 in (0b11101, 0b11110, 0b11111) and at + 1 < len(self.code):
             following = self._wide(at, h, self.code[at + 1])
-        elif h in (0xB5F0, 0xB4F0, 0xB083, 0xB003, 0xBCF0):
+        elif h in (0xB5F0, 0xB4F0, 0xB084, 0xB004, 0xBCF0):
             pass  # the frame
         elif h == 0xBDF0:
             following = -1

@@ -181,7 +181,7 @@ def requant_work(e: Requant, rows: int, blocks: int) -> dict[str, float]:
 
 _PRODUCT = (
     "\n        const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols, int32_t stride,\n"
-    "        void *scratch"
+    "        int32_t skip, void *scratch"
 )
 
 
@@ -248,7 +248,7 @@ class _Text:
         return (
             f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
             f"EB_INLINE void eb_conv2d_{self.stem}_product({_PRODUCT}) {{\n"
-            "    (void)scratch;\n"
+            "    (void)skip, (void)scratch;\n"
             f"    eb_{self.stem}(w, x, acc, rows, cols, stride{scratch});\n"
             "}\n"
         )
@@ -269,15 +269,19 @@ class _Text:
     def _code(self) -> str:
         """The weights as machine code."""
         symbol = self.weights.symbol
-        declared = "const uint32_t *x, uint32_t *acc"
+        declared, at = (
+            "const uint32_t *x, uint32_t *acc, uint32_t skip",
+            "x + skip * stride, (uint32_t *)acc + skip",
+        )
         if self.plain:
             declared = "const uint32_t *const *x, int32_t *acc, uint32_t at, uint32_t skip"
+            at = "&x, (int32_t *)acc + skip, 4 * (uint32_t)(skip * stride)"
         return (
             f"void {symbol}_run({declared});\n"
             f"{machine_code(symbol, self.weights.raw)}\n"
             f"EB_INLINE void {symbol}_product({_PRODUCT}) {{\n"
-            "    (void)w, (void)rows, (void)cols, (void)stride, (void)scratch; // built into the code\n"
-            f"    {symbol}_run({'&x, acc, 0, 0' if self.plain else 'x, acc'});\n"
+            "    (void)w, (void)rows, (void)cols, (void)scratch; // built into the code\n"
+            f"    {symbol}_run({at}, 4 * (uint32_t)skip);\n"
             "}\n"
         )
 

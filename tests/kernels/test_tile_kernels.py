@@ -70,7 +70,7 @@ class Loaded:
             m.uc.mem_write(code, raw)
             source, target = (m.place(b, GUARD, GUARD) for b in (inputs, acc))
             m.uc.ctl_flush_tb()  # other code was there before
-            m.call(code, source, target)
+            m.call(code, source, target, 0)
             assert m.read(target - 64, 64) == m.read(target + len(acc), 64) == GUARD
             out = m.read(target, len(acc))
         else:
@@ -165,6 +165,33 @@ def test_kernels_equal_numpy(core: str, loaded: dict[str, Loaded]) -> None:
 
     assert len(kernels.stems["tpixels_s8"]) >= 2
     check()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("skip", [1, 2, 3])
+def test_code_leaves_out_the_first_pairs(core: str, skip: int, loaded: dict[str, Loaded]) -> None:
+    """Short tiles have no pixels there: sums of the others are right, and what is there stays."""
+    rng = np.random.default_rng(skip)
+    trits, x = rng.integers(-1, 2, (23, 300)).astype(np.int8), rng.integers(-128, 128, (PIXELS, 300))
+    m = loaded[core].machine
+    found = [s for s in loaded[core].stems["tpixels_s8"] if s.endswith("_code")]
+    assert found
+    for stem in found:
+        layout = layout_of(all_kernels()[stem].layout)
+        assert isinstance(layout, PixelLayout)
+        stride, blocks = layout.stride(300), layout.blocks(trits)
+        words = np.zeros((PIXELS // 2, stride), "<u4")
+        words[:, :300] = pack_words(x)
+        m.reset()
+        m.uc.mem_write(0x0100_0000, layout.pack(trits))
+        m.uc.ctl_flush_tb()  # other code was there before
+        source = m.place(words[skip:].tobytes(), GUARD, GUARD)
+        target = m.place(b"\x5a" * (16 * 23 * blocks), GUARD, GUARD)
+        m.call(0x0100_0000, source, target + 4 * skip, 4 * skip)
+        acc = np.frombuffer(m.read(target, 16 * 23 * blocks), "<u4").reshape(blocks, 23, PIXELS // 2)
+        assert (acc[:, :, :skip] == 0x5A5A5A5A).all(), stem
+        got = unpack_words(acc).sum(axis=0)[:, 2 * skip :]
+        np.testing.assert_array_equal(got, exact(trits, x.astype(np.int8))[:, 2 * skip :], stem)
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -4,7 +4,8 @@
 
 void eb_conv2d__tiles_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t count, int32_t pixels) {
     eb_corner now = t->next;
-    eb_corner *to = t->corner;
+    const int32_t first = eb_tile_first(count, pixels);
+    eb_corner *to = t->corner + first;
     int32_t left = t->left;
     int32_t step = p->stride_w;
     int32_t bytes = step * p->c;
@@ -28,6 +29,9 @@ void eb_conv2d__tiles_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t 
     }
     for (const eb_corner *end = t->corner + pixels; to != end; to++) {
         *to = to[-1];
+    }
+    for (int32_t i = 0; i < first; i++) {
+        t->corner[i] = t->corner[first];
     }
     t->max_y = to[-1].y;
     t->next = now;

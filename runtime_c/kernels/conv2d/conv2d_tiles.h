@@ -9,7 +9,8 @@
 //   scratch  16-byte aligned: packed windows at 0, sums at acc_at, everything that lives only while others
 //            do not at own_at, one pixel of padding at pad_at. edgebit/ops/tiles_c.py computes the size.
 //
-// The last tile of an image may be short: it repeats its last pixel, and what that yields is dropped.
+// The last tile of an image may be short: its pixels are then in the last places (in whole pairs), places
+// without a pixel repeat another, and what they yield is dropped.
 #ifndef EDGEBIT_CONV2D_TILES_H
 #define EDGEBIT_CONV2D_TILES_H
 
@@ -56,7 +57,12 @@ typedef struct {
 
 typedef void eb_pack_tile(const int8_t *const *pixel, uint32_t *x, int32_t count, int32_t stride);
 
-// Move on to the next `count` pixels; the tile's other places, `pixels` in all, repeat the last of them.
+// The first place that has a pixel when a tile of `pixels` places has `count`.
+EB_INLINE int32_t eb_tile_first(int32_t count, int32_t pixels) {
+    return (pixels - count) & ~1;
+}
+
+// Move on to the next `count` pixels.
 void eb_conv2d__tiles_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t count, int32_t pixels);
 // Where each window's input at (y, x) from its corner is, `at` bytes on; the padding when outside the image.
 void eb_conv2d__tiles_point(const eb_tile *t, int32_t y, int32_t x, int32_t at, const int8_t **from,
@@ -144,7 +150,7 @@ EB_INLINE void eb_tile_requant(const eb_conv2d_tiles_params *p, const eb_epilogu
     requant(&p->epilogue.requant, e->requant, acc, whole ? out : own, p->outs, p->blocks, 2 * p->outs,
             p->outs);
     if (!whole) {
-        memcpy(out, own, (size_t)(count * p->outs));
+        memcpy(out, own + eb_tile_first(count, EB_PIXELS) * p->outs, (size_t)(count * p->outs));
     }
 }
 
@@ -153,7 +159,8 @@ EB_INLINE void eb_tile_float(const eb_conv2d_tiles_params *p, const eb_epilogue 
                              int whole, float *out, void *scratch) {
     const int8_t *acc = (int8_t *)scratch + p->acc_at;
     int32_t *sums = (void *)((int8_t *)scratch + p->own_at);
-    for (int32_t i = 0; i < count; i++, out += p->outs) {
+    const int32_t start = eb_tile_first(count, EB_PIXELS);
+    for (int32_t i = start; i < start + count; i++, out += p->outs) {
         const uint32_t *word = (const uint32_t *)(const void *)acc + (i >> 1);
         const int32_t *one = (const int32_t *)(const void *)acc + (i & 1) * EB_PIXEL_PAIRS + (i >> 1);
         for (int32_t r = 0; r < p->outs; r++, word += EB_PIXEL_PAIRS, one += EB_PIXELS) {
@@ -180,7 +187,7 @@ EB_INLINE void eb_tile_plain(const eb_conv2d_tiles_params *p, const eb_epilogue 
 
 typedef int32_t eb_next_tile(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, void *scratch);
 typedef void eb_tile_product(const void *w, const uint32_t *x, void *acc, int32_t rows, int32_t cols,
-                             int32_t stride, void *scratch);
+                             int32_t stride, int32_t skip, void *scratch);
 
 // The layer. `requant` is null for float epilogues and for plain sums; `padded` and `plain` are literals.
 // plain: 0 sums are packed words, 1 those of tdots_s8.h, 2 those of pixels_s8.h.
@@ -199,7 +206,7 @@ EB_INLINE void eb_conv2d_tiles(const eb_conv2d_tiles_params *p, const int8_t *x,
         for (int32_t left = p->oh * p->ow; left > 0; left -= count) {
             count = next(p, &t, left, scratch);
             product(w, scratch, (int8_t *)scratch + p->acc_at, p->outs, p->cols, p->stride,
-                    (int8_t *)scratch + p->own_at);
+                    plain == 1 ? 0 : eb_tile_first(count, EB_PIXELS) >> 1, (int8_t *)scratch + p->own_at);
             if (plain == 1) {
                 eb_tile_plain(p, e, count, d, out, scratch);
             } else if (requant != NULL) {
