@@ -4,9 +4,13 @@ Kernels of the families `dwconv3x3_s8` and `dwconv3x3_t_s8` take static int8 inp
 output a channel, stride 1 or 2 both ways, no dilation, and requantise. All other depthwise convolutions run pixel
 by pixel (edgebit/ops/linear_c.py).
 
+A band is a number of output rows that the kernel fixes. Where the image is no wider than that, it may be turned:
+the kernel gets the image's columns for rows, the transposed weights, and chunks of rows for its columns, as many
+as need at most _OUTPUTS bytes of scratch.
+
 Scratch, all regions at multiples of 16 bytes:
 
-    outputs   the band's rows, band * OW * C bytes
+    outputs   band * OW * C bytes; when turned (chunk - 1) * OW * C + band * C
     plane     BandLayout.plane(stem, columns, stride): one channel of the band
     padding   one input pixel of padding
 """
@@ -28,6 +32,10 @@ from edgebit.ops.support import c_int, c_ints
 
 FAMILIES = ("dwconv3x3_s8", "dwconv3x3_t_s8")
 _REF_BAND = 6
+_OUTPUTS = 4608
+"""Bytes of scratch for the outputs of a turned image, at most (a row of the image more when that is larger)."""
+_AROUND = 6
+"""What a call costs besides its line, in columns."""
 
 
 def band_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[str, ...]:
@@ -53,41 +61,82 @@ def _columns(g: Window) -> int:
 
 @dataclass(frozen=True)
 class _Band:
-    """Sizes of a layer's bands. rows: input rows, rounded up to 2."""
+    """Sizes of a layer's bands. band, rows: output and input rows of the kernel, the latter rounded up to 2.
+    chunk: output rows of the image computed at a time."""
 
+    turned: bool
+    chunk: int
     band: int
     rows: int
-    inside: int
     plane_at: int
     pad_at: int
     scratch: int
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One call of the kernel: outputs of a line, its inputs in the image, and which input rows are padding."""
+
+    outs: int
+    inside: int
+    padded: tuple[bool, ...]
+
+
 def _band(g: Window, layout: Layout, stem: str) -> _Band:
     stride = g.strides[0]
-    band = layout.band(stem, stride) if isinstance(layout, BandLayout) else _REF_BAND
-    plane = layout.plane(stem, _columns(g), stride) if isinstance(layout, BandLayout) else 0
-    plane_at = round_up(band * g.ow * g.c, 16)
-    pad_at = plane_at + round_up(plane, 16)
+    banded = layout if isinstance(layout, BandLayout) else None
+    band = banded.band(stem, stride) if banded else _REF_BAND
+    most = max(1, _OUTPUTS // (g.ow * g.c))
+    chunks = -(-g.oh // most)
+    long = -(-g.oh // chunks)
+    turned = g.ow <= band and chunks * (long + _AROUND) < -(-g.oh // band) * (g.ow + _AROUND)
+    turned = turned and all(_line(g.h, g.oh - y if y + long > g.oh else long, y * stride - g.pads[0], stride) > 0
+                            for y in range(0, g.oh, long))  # fmt: skip
+    chunk = long if turned else band
+    columns = (chunk - 1) * stride + 3 if turned else _columns(g)
+    outputs = ((chunk - 1) * g.ow + band) * g.c if turned else band * g.ow * g.c
+    plane_at = round_up(outputs, 16)
+    pad_at = plane_at + round_up(banded.plane(stem, columns, stride) if banded else 0, 16)
     return _Band(
+        turned=turned,
+        chunk=chunk,
         band=band,
         rows=round_up((band - 1) * stride + 3, 2),
-        inside=min(g.w, _columns(g) - g.pads[1]),
         plane_at=plane_at,
         pad_at=pad_at,
         scratch=pad_at + round_up(g.c, 16),
     )
 
 
+def _line(size: int, outs: int, start: int, stride: int) -> int:
+    """How many of a line's `size` inputs `outs` windows reach, the first of which begins at `start`."""
+    return min(size, start + (outs - 1) * stride + 3) - max(0, start)
+
+
+def _calls(g: Window, b: _Band) -> list[_Call]:
+    """The calls of the kernel for one image."""
+    stride = g.strides[0]
+    top, left = g.pads[0], g.pads[1]
+    found: list[_Call] = []
+    for y in range(0, g.oh, b.chunk):
+        outs = min(b.chunk, g.oh - y) if b.turned else g.ow
+        first, lines = (-left, g.w) if b.turned else (y * stride - top, g.h)
+        size, start = (g.h, y * stride - top) if b.turned else (g.w, -left)
+        padded = tuple(not 0 <= first + r < lines for r in range(b.rows))
+        found.append(_Call(outs, _line(size, outs, start, stride), padded))
+    return found
+
+
 def lower_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding: int) -> Lowered:
     """The Lowered of a conv2d node on a kernel of one of FAMILIES."""
     layout = layout_of(choice.layout)
-    matrix = np.ascontiguousarray(w.values.reshape(g.outs, -1).T)
+    b = _band(g, layout, choice.stem)
+    values = w.values.reshape(g.outs, 3, 3)
+    matrix = np.ascontiguousarray((values.transpose(0, 2, 1) if b.turned else values).reshape(g.outs, 9).T)
     why = layout.limits(matrix)
     if why is not None:
         raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
     raw = layout.pack(matrix)
-    b = _band(g, layout, choice.stem)
     e = node.attrs["epilogue"]
     requant = (
         f"{{.half = {(1 << e.pre_shift) >> 1}, .pre_shift = {e.pre_shift}, .qmin = {c_int(e.qmin)}, "
@@ -96,10 +145,10 @@ def lower_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     fields = c_ints(
         **g.c_fields(),
         padding=padding,
+        turned=int(b.turned),
+        chunk=b.chunk,
         band=b.band,
         rows=b.rows,
-        inside=b.inside,
-        columns=_columns(g),
         plane_at=b.plane_at,
         pad_at=b.pad_at,
     )
@@ -141,26 +190,22 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     b = _band(g, layout, choice.stem)
     e = node.attrs["epilogue"]
     one = g.strides[0] == 1
-    bands = g.n * -(-g.oh // b.band)
+    calls = _calls(g, b) * g.n
     pairs = layout.pairs(g.strides[0]) if isinstance(layout, BandLayout) else []
-    beside = g.n * sum(
-        _outside(g, b, first, low) != _outside(g, b, first, high)
-        for first in range(0, g.oh, b.band)
-        for low, high in pairs
-    )
-    columns = bands * g.c * g.ow
+    columns = g.c * sum(c.outs for c in calls)
     outputs = columns * b.band
+    inside = [(c, c.padded[low] != c.padded[high]) for c in calls for low, high in pairs]
     counts = {
         "call": 1,
         "mac": 9 * outputs,
-        "band": bands,
-        "channel": bands * g.c,
-        "pair": bands * g.c * len(pairs),
-        "inside": bands * g.c * len(pairs) * b.inside,
-        "beside": beside * g.c * b.inside,
+        "band": len(calls),
+        "channel": len(calls) * g.c,
+        "pair": len(inside) * g.c,
+        "inside": g.c * sum(c.inside for c, _ in inside),
+        "beside": g.c * sum(c.inside for c, mixed in inside if mixed),
         "sum": columns * one,
         "sum2": columns * (not one),
-        "add": bands * g.ow * int(np.count_nonzero(w.values)),
+        "add": columns // g.c * int(np.count_nonzero(w.values)),
         "output": outputs * one,
         "output2": outputs * (not one),
         "shifted": outputs * (e.pre_shift > 0),
@@ -168,8 +213,3 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "copy": g.pixels * g.c,
     }
     return {name: float(count) for name, count in counts.items()}
-
-
-def _outside(g: Window, b: _Band, first: int, row: int) -> bool:
-    """Whether an input row of the band that begins at output row `first` is padding."""
-    return not 0 <= first * g.strides[0] - g.pads[0] + row < g.h

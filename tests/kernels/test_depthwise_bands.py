@@ -46,6 +46,7 @@ class Problem:
     inside: int
     padding: int
     requant: Requant
+    turned: bool = False  # rows of inputs and of outputs lie side by side in memory, not one after the other
 
     @property
     def channels(self) -> int:
@@ -77,9 +78,12 @@ def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
     m.reset()
     pad = m.place(bytes([p.padding & 0xFF]) * p.channels, GUARD, GUARD)
     table = b""
+    step = 3 * p.channels if p.turned else p.channels
     for row in p.rows[: round_up(p.stride * (band - 1) + 3, 2)]:
-        at = pad if row is None else m.place(row.tobytes(), GUARD, GUARD)
-        table += struct.pack("<Ii", at, 0 if row is None else p.channels)
+        pixels = np.full((p.inside, step), 99, np.int8)
+        pixels[:, : p.channels] = 0 if row is None else row
+        at = pad if row is None else m.place(pixels.tobytes(), GUARD, GUARD)
+        table += struct.pack("<Ii", at, 0 if row is None else step)
     r = p.requant
     entries = np.zeros(p.channels, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
     entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
@@ -90,8 +94,10 @@ def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
     y = m.place(b"\x5a" * size, GUARD, GUARD)
     plane = m.place(b"\xc3" * plane_size, GUARD, GUARD)
     half = (1 << r.pre_shift) >> 1
-    head = (y, p.outs * p.channels, p.channels, columns, p.lead, p.inside, p.stride, p.outs, p.padding)
-    job = struct.pack("<I8iIi4i", *head, plane, band, half, r.pre_shift, r.qmin, r.qmax) + table
+    y_row, y_pixel = (1, band) if p.turned else (p.outs, 1)
+    head = (y, y_row * p.channels, p.channels, columns, p.lead, p.inside, p.stride, p.outs, p.padding)
+    job = struct.pack("<I8iIi4i", *head, plane, band, half, r.pre_shift, r.qmin, r.qmax)
+    job += struct.pack("<2i", step, y_pixel * p.channels) + table
     at = m.place(job, GUARD, GUARD)
     m.call(k.symbol, w, e, at)
     for start, n in ((y, size), (plane, plane_size), (at, len(job))):
@@ -99,7 +105,10 @@ def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
         assert m.read(start + n, 64) == GUARD, f"{k.symbol} wrote past a buffer"
     assert m.read(at, len(job)) == job
     assert banded or plane_size == 0
-    return np.frombuffer(m.read(y, size), np.int8).reshape(band, p.outs, p.channels), band
+    made = np.frombuffer(m.read(y, size), np.int8)
+    if p.turned:
+        return made.reshape(p.outs, band, p.channels).transpose(1, 0, 2), band
+    return made.reshape(band, p.outs, p.channels), band
 
 
 def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
@@ -130,7 +139,7 @@ def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
     shift = rng.integers(scale, scale + 4, channels).astype(np.int32)
     add = rng.integers(-(2**20), 2**20, channels).astype(np.int32)
     r = Requant(mul, add, shift, pre, *limits)
-    return Problem(w.astype(np.int8), rows, stride, outs, lead, inside, int(values[0]), r)
+    return Problem(w.astype(np.int8), rows, stride, outs, lead, inside, int(values[0]), r, rng.random() < 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +207,7 @@ def band_samples(seed: int, count: int) -> list[Sample]:
     found: list[Sample] = []
     while len(found) < count:
         stride, c = int(rng.integers(1, 3)), int(rng.integers(2, 13))
-        size = (int(rng.integers(1, 17)), int(rng.integers(1, 12)))
+        size = (int(rng.integers(1, 40)), int(rng.integers(1, 12)))
         pads = [int(rng.integers(0, 3)) for _ in range(4)]
         for axis in (0, 1):
             pads[axis + 2] += max(0, 3 - size[axis] - pads[axis] - pads[axis + 2])
@@ -208,6 +217,30 @@ def band_samples(seed: int, count: int) -> list[Sample]:
         if choose_band(s.graph.nodes[0], s.graph) is not None:
             found.append(s)
     return found
+
+
+def test_narrow_images_are_turned_in_chunks() -> None:
+    """An image of 25 x 5 pixels of 64 channels takes two chunks of columns; so do odd ones."""
+    rng = np.random.default_rng(6)
+    samples = []
+    for h, w, c, stride, pads in (
+        (25, 5, 64, 1, (1, 1, 1, 1)),
+        (33, 6, 70, 1, (2, 1, 0, 1)),
+        (41, 9, 61, 2, (0, 1, 2, 1)),
+        (29, 4, 96, 1, (1, 1, 1, 1)),
+    ):
+        attrs = {"strides": (stride,) * 2, "pads": pads, "dilations": (1, 1), "groups": c}
+        while True:
+            s = linear_sample(rng, "conv2d", (2, h, w, c), (c, 3, 3, 1), attrs, 2)
+            choice = choose_band(s.graph.nodes[0], s.graph)
+            if choice is not None:
+                break
+        params = op_of(s.graph.nodes[0]).lower(s.graph.nodes[0], s.graph, choice).params
+        assert params is not None
+        assert params[1]["turned"] == "1"
+        assert 1 < int(params[1]["chunk"]) < (h + 1) // stride
+        samples.append(s)
+    assert c_harness.check_samples(samples, choose=choose_band, extra=["-O1"]) >= 8
 
 
 def choose_band(node: Node, graph: Graph) -> KernelChoice | None:

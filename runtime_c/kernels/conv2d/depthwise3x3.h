@@ -5,7 +5,8 @@
 //   y        (n, oh, ow, c) int8. A band's outputs are kept in scratch until all its inputs have been read,
 //   and
 //            later bands read no input row above their own windows, so y may overlap x as far as when pixels
-//            are computed one by one (edgebit/ops/linear.py).
+//            are computed one by one (edgebit/ops/linear.py). The same holds for chunks of rows when the
+//            image is turned: the kernel's rows are then the image's columns, all of which fit one band.
 //   scratch  16-byte aligned: the band's outputs at 0, the kernel's plane at plane_at, one pixel of padding
 //   at
 //            pad_at. edgebit/ops/depthwise_c.py computes the size.
@@ -22,10 +23,10 @@ typedef struct {
     int32_t dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t padding; // int8 value of padding: the input's zero point
-    int32_t band;    // output rows of a band
-    int32_t rows;    // input rows of a band, rounded up to 2
-    int32_t inside;  // columns of the image that windows reach
-    int32_t columns; // columns that windows reach, padding included
+    int32_t turned;
+    int32_t chunk; // output rows computed at a time: a band, or any number when turned
+    int32_t band;  // output rows (columns when turned) that the kernel computes
+    int32_t rows;  // input rows it is given, rounded up to 2
     int32_t plane_at;
     int32_t pad_at;
     eb_requant_params requant;
@@ -43,35 +44,58 @@ EB_INLINE void eb_depthwise3x3_copy(int8_t *to, const int8_t *from, int32_t byte
     memcpy(to, from, (size_t)bytes);
 }
 
+// One line of the window, along which the kernel goes: `outs` outputs, of which the first one's window begins
+// at `start` of a line of `size` inputs. Returns the first input.
+EB_INLINE int32_t eb_depthwise3x3_line(eb_dwconv3x3_job *job, int32_t outs, int32_t start, int32_t size) {
+    int32_t first = start < 0 ? 0 : start;
+    job->outs = outs;
+    job->columns = job->stride * (outs - 1) + 3;
+    job->lead = first - start;
+    int32_t reach = job->columns - job->lead;
+    job->inside = reach < size - first ? reach : size - first;
+    return first;
+}
+
 EB_INLINE void eb_depthwise3x3(const eb_depthwise3x3_params *p, const int8_t *x, const void *w,
                                const eb_requant_entry *entries, eb_dwconv3x3_kernel *kernel, int8_t *y,
                                void *scratch) {
     int8_t *pad = (int8_t *)scratch + p->pad_at;
+    const int32_t x_row = p->w * p->c;
+    const int32_t y_row = p->ow * p->c;
+    // from a pixel to the next, and from a line of pixels to the next
+    const int32_t next = p->turned ? x_row : p->c;
+    const int32_t line = p->turned ? p->c : x_row;
+    const int32_t lines = p->turned ? p->w : p->h;
     eb_dwconv3x3_job job = {.y = scratch,
-                            .y_row = p->ow * p->c,
+                            .y_row = p->turned ? p->c : y_row,
                             .channels = p->c,
-                            .columns = p->columns,
-                            .lead = p->pad_left,
-                            .inside = p->inside,
                             .stride = p->stride_h,
-                            .outs = p->ow,
                             .padding = p->padding,
                             .plane = (int8_t *)scratch + p->plane_at,
                             .band = p->band,
-                            .requant = p->requant};
+                            .requant = p->requant,
+                            .step = next,
+                            .y_pixel = p->turned ? y_row : p->c};
     memset(pad, (unsigned char)p->padding, (size_t)p->c);
-    for (int32_t n = 0; n < p->n; n++, x += p->h * p->w * p->c) {
+    for (int32_t n = 0; n < p->n; n++, x += p->h * x_row) {
         int32_t iy = -p->pad_top;
-        for (int32_t left = p->oh; left > 0; left -= p->band, iy += p->band * p->stride_h) {
-            for (int32_t r = 0; r < p->rows; r++) {
-                int inside = iy + r >= 0 && iy + r < p->h;
-                job.row[r].at = inside ? x + (iy + r) * p->w * p->c : pad;
-                job.row[r].step = inside ? p->c : 0;
+        for (int32_t left = p->oh; left > 0; left -= p->chunk, iy += p->chunk * p->stride_h) {
+            int32_t made = left < p->chunk ? left : p->chunk;
+            int32_t at = p->turned ? -p->pad_left : iy;
+            const int8_t *from = x;
+            if (p->turned) {
+                from += eb_depthwise3x3_line(&job, made, iy, p->h) * x_row;
+            } else {
+                from += eb_depthwise3x3_line(&job, p->ow, -p->pad_left, p->w) * p->c;
+            }
+            for (eb_dw_row *row = job.row; row != job.row + p->rows; row++, at++) {
+                int inside = at >= 0 && at < lines;
+                row->at = inside ? from + at * line : pad;
+                row->step = inside ? next : 0;
             }
             kernel(w, entries, &job);
-            int32_t made = (left < p->band ? left : p->band) * job.y_row;
-            eb_depthwise3x3_copy(y, scratch, made);
-            y += made;
+            eb_depthwise3x3_copy(y, scratch, made * y_row);
+            y += made * y_row;
         }
     }
 }

@@ -34,8 +34,8 @@ typedef int32_t eb_dwconv3x3_weight(const void *w, int32_t tap, int32_t c, int32
 
 EB_INLINE void eb_dwconv3x3_law(const void *w, const eb_requant_entry *entries, const eb_dwconv3x3_job *job,
                                 eb_dwconv3x3_weight *weight) {
-    for (int32_t i = 0; i < job->band; i++) {
-        for (int32_t u = 0; u < job->outs; u++) {
+    for (int32_t u = 0; u < job->outs; u++) {
+        for (int32_t i = 0; i < job->band; i++) {
             for (int32_t c = 0; c < job->channels; c++) {
                 int32_t sum = 0;
                 for (int32_t ky = 0; ky < 3; ky++) {
@@ -44,7 +44,7 @@ EB_INLINE void eb_dwconv3x3_law(const void *w, const eb_requant_entry *entries, 
                                eb_dwconv3x3_in(job, job->stride * i + ky, job->stride * u + kx, c);
                     }
                 }
-                job->y[i * job->y_row + u * job->channels + c] = eb_requant(sum, &job->requant, &entries[c]);
+                job->y[i * job->y_row + u * job->y_pixel + c] = eb_requant(sum, &job->requant, &entries[c]);
             }
         }
     }
@@ -58,7 +58,8 @@ EB_INLINE void eb_dwconv3x3_clamp(const eb_dwconv3x3_job *job) {
         return;
     }
     int8_t *y = job->y;
-    for (const int8_t *end = y + job->band * job->y_row; y != end; y++) {
+    int32_t bytes = (job->band - 1) * job->y_row + (job->outs - 1) * job->y_pixel + job->channels;
+    for (const int8_t *end = y + bytes; y != end; y++) {
         *y = (int8_t)eb_clamp_s32(*y, low, high);
     }
 }

@@ -17,7 +17,7 @@
 #include "dwconv3x3_s8/any.h"
 
 _Static_assert(sizeof(void *) != 4 ||
-                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 60),
+                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
                "the assembly addresses these fields");
 
 void eb_dwconv3x3_band__armv7em(const void *w, const eb_requant_entry *entries, const eb_dwconv3x3_job *job);
@@ -75,14 +75,14 @@ __asm__(".syntax unified\n"
         "sub sp, #36\n"
         "str r2, [sp]\n strd r0, r1, [sp, #4]\n ldr r0, [r2, #28]\n str r0, [sp, #28]\n"
         "movs r0, #0\n ldr r1, [r2, #20]\n strd r0, r1, [sp, #12]\n"
-        "ldrd r4, r5, [r2, #4]\n subs r5, r5, r4\n str r5, [sp, #20]\n"
-        // pairs of rows. r0 r1 rows, r2 channels, r3 to, r8 3 channels, r9 channel, r10 columns left, r11 first
+        "ldr r4, [r2, #4]\n ldr r5, [r2, #64]\n subs r5, r5, r4\n str r5, [sp, #20]\n"
+        // pairs of rows. r0 r1 rows, r2 step, r3 to, r8 3 steps, r9 channel, r10 columns left, r11 first
         // record, r12 pairs left, lr rows.
         "1:\n"
         "ldr r10, [sp]\n ldr r9, [sp, #12]\n"
-        "ldr r2, [r10, #8]\n ldr r11, [r10, #36]\n ldr r12, [r10, #16]\n"
+        "ldr r2, [r10, #60]\n ldr r11, [r10, #36]\n ldr r12, [r10, #16]\n"
         "add r12, r12, r12, lsl #2\n add r11, r11, r12, lsl #3\n"
-        "add r8, r2, r2, lsl #1\n add lr, r10, #60\n mov r12, #4\n"
+        "add r8, r2, r2, lsl #1\n add lr, r10, #68\n mov r12, #4\n"
         "2:\n"
         "ldm lr!, {r0, r3, r4, r5}\n"
         "ldr r10, [sp, #16]\n add r0, r0, r9\n add r1, r4, r9\n"

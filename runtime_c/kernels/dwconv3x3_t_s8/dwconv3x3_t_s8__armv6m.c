@@ -17,7 +17,7 @@
 #include "dwconv3x3_s8/any.h"
 
 _Static_assert(sizeof(void *) != 4 ||
-                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 60),
+                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
                "the assembly addresses these fields");
 
 void eb_dwconv3x3_t_s8__armv6m_one(const void *w, const eb_requant_entry *entries,
@@ -93,12 +93,12 @@ void eb_dwconv3x3_t_s8__armv6m_two(const void *w, const eb_requant_entry *entrie
         "sub sp, #28\n str r2, [sp]\n str r0, [sp, #4]\n str r1, [sp, #8]\n"                                 \
         "movs r0, #0\n str r0, [sp, #12]\n ldr r0, [r2, #20]\n str r0, [sp, #16]\n"                          \
         "ldr r0, [r2, #28]\n movs r1, #" #S " * " record "\n muls r0, r1\n str r0, [sp, #20]\n"              \
-        "ldr r0, [r2, #8]\n ldr r1, [r2, #4]\n lsls r2, r1, #1\n adds r1, r1, r2\n subs r0, r0, r1\n str r0, [sp, #24]\n" \
+        "ldr r0, [r2, #64]\n ldr r1, [r2, #4]\n lsls r2, r1, #1\n adds r1, r1, r2\n subs r0, r0, r1\n str r0, [sp, #24]\n" \
         /* pairs of rows. r0 r3 rows, r1 step, r2 offset in both, r4 r5 inputs, r6 to, r7 columns left, r8 step of r3, \
            r9 rows, r11 first record, r12 its end */                                                         \
         "1:\n"                                                                                               \
         "ldr r7, [sp]\n ldr r2, [r7, #36]\n ldr r3, [r7, #16]\n movs r4, #" record "\n muls r3, r4\n"        \
-        "adds r2, r2, r3\n mov r11, r2\n adds r2, #4 * " words "\n mov r12, r2\n adds r7, #60\n"             \
+        "adds r2, r2, r3\n mov r11, r2\n adds r2, #4 * " words "\n mov r12, r2\n adds r7, #68\n"             \
         "2:\n"                                                                                               \
         "ldmia r7!, {r0, r1}\n ldr r3, [r7, #" other "]\n ldr r4, [r7, #" other_step "]\n mov r9, r7\n"      \
         "ldr r5, [sp, #12]\n adds r0, r0, r5\n adds r3, r3, r5\n ldr r7, [sp, #16]\n mov r6, r11\n movs r2, #0\n" \
