@@ -1,8 +1,8 @@
 """How a 3 x 3 depthwise convolution computed by bands of output rows becomes C (conv2d/depthwise3x3.h).
 
 Kernels of the families `dwconv3x3_s8` and `dwconv3x3_t_s8` take static int8 inputs, int8 or ternary weights, one
-output a channel, stride 1 or 2 both ways, no dilation, and requantise. All other depthwise convolutions run pixel
-by pixel (edgebit/ops/linear_c.py).
+output a channel, stride 1 or 2 both ways and no dilation, requantise, and need an image that fills their bands.
+All other depthwise convolutions run pixel by pixel (edgebit/ops/linear_c.py).
 
 A band is a number of output rows that the kernel fixes. Where the image is no wider than that, it may be turned:
 the kernel gets the image's columns for rows, the transposed weights, and chunks of rows for its columns, as many
@@ -32,6 +32,8 @@ from edgebit.ops.support import c_int, c_ints
 
 FAMILIES = ("dwconv3x3_s8", "dwconv3x3_t_s8")
 _REF_BAND = 6
+_LEAST_FILL = 0.55
+"""Layers that fill bands less are faster pixel by pixel."""
 _OUTPUTS = 4608
 """Bytes of scratch for the outputs of a turned image, at most (a row of the image more when that is larger)."""
 _AROUND = 6
@@ -50,8 +52,14 @@ def band_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[
         and g.strides in ((1, 1), (2, 2))
         and g.dilations == (1, 1)
         and min(g.w, _columns(g) - g.pads[1]) >= 1
+        and max(_fill(g.oh), _fill(g.ow) if g.ow <= _REF_BAND else 0.0) > _LEAST_FILL
     )
     return (f"dwconv3x3_{'t_' if w.element == 'trit' else ''}s8",) if fits else ()
+
+
+def _fill(rows: int) -> float:
+    """The share of whole bands that `rows` output rows fill."""
+    return rows / round_up(rows, _REF_BAND)
 
 
 def _columns(g: Window) -> int:

@@ -338,7 +338,7 @@ def test_bands_stay_fast(core: str, most: float, tmp_path: Path) -> None:
     assert machine.instructions / (9 * got.size) < most
 
 
-@pytest.mark.parametrize("core", CORES[:2])
+@pytest.mark.parametrize("core", CORES)
 def test_bands_are_chosen_where_they_pay(core: str) -> None:
     rng = np.random.default_rng(3)
     attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 32}
