@@ -30,6 +30,7 @@ from edgebit.errors import (
     WrongBoardError,
 )
 
+_CHUNK = 4096
 VOLUMES = "EDGEBIT_VOLUMES"
 """Environment variable: mount points to look at instead of the system's, separated like PATH."""
 
@@ -297,7 +298,7 @@ def write_through(path: Path, data: bytes) -> bool:
         with path.open("wb", buffering=0) as f:
             view = memoryview(data)
             while view:
-                view = view[f.write(view) :]
+                view = view[f.write(view[:_CHUNK]) :]  # in pieces, so that a drive that goes is noticed early
             taken = True
             os.fsync(f.fileno())
     except OSError:
