@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from edgebit.devices.open import emulators
 from edgebit.devices.uart_models import MODELS
 from edgebit.errors import ToolchainError
 from edgebit.flash.base import flashers
-from edgebit.toolchain.base import find_toolchain
+from edgebit.toolchain.base import find_toolchain, run
 from edgebit.toolchain.build import BuildResult, build_export
+from edgebit.toolchain.recipe import read_recipe
 from edgebit.workflow import Prepared, export_model, prepare_model
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits"
@@ -102,6 +104,41 @@ def test_facts_of_a_board_agree_with_each_other(name: str) -> None:
     assert board.uart.model in MODELS
     assert all(p.is_file() for p in board.port_sources())
     assert set(board.flash_methods) <= set(flashers())
+
+
+@pytest.mark.parametrize("chain", ["zig", "gcc"])
+@pytest.mark.parametrize("name", MICRO)
+def test_port_of_a_board_compiles_without_a_warning(
+    name: str, chain: str, export: Export, tmp_path: Path
+) -> None:
+    """Only the board's own files and its UART: the rest is the same everywhere, and looked at elsewhere."""
+    folder = export(name).path
+    job = read_recipe(folder).job(tmp_path / "out.o")
+    uart = load_board(name).uart
+    assert uart is not None
+    own = {p.name for p in load_board(name).port_sources()} | {f"{uart.model}.c"}
+    tool = find_toolchain(chain)
+    for source in (s for s in job.sources if Path(s).name in own and s.endswith(".c")):
+        alone = replace(job, sources=(source,), script="", entry="")
+        try:
+            command = tool.command(alone)
+        except ToolchainError as e:
+            pytest.skip(f"{e}; {name} was not checked with {chain}")
+        flags = [
+            "-c",
+            "-Wall",
+            "-Wextra",
+            "-Wconversion",
+            "-Wpedantic",
+            "-Werror",
+            "-Wno-unused-command-line-argument",
+        ]
+        run(
+            [*command, *(f for f in flags if chain == "zig" or "command-line" not in f)],
+            folder,
+            tool.environment(),
+            what=source,
+        )
 
 
 def test_like_takes_over_what_is_not_stated() -> None:
