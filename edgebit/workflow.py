@@ -77,8 +77,12 @@ def prepare_model(
 
 
 def model_name(path: Path) -> str:
-    """A short name for a model, from its file or folder name: lower case letters, digits, - and _."""
-    name = re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")
+    """A short name for a model, from its file's name: lower case letters, digits, - and _."""
+    return _short_name(path.stem)
+
+
+def _short_name(name: str) -> str:
+    name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")
     return name[:64].strip("-_") or "model"
 
 
@@ -161,7 +165,7 @@ def export_language_model(
     resolve_target(target)
     say(f"reading {model}")
     decoder = load_decoder(model, **reading)
-    out = out or Path("build") / f"{model_name(Path(decoder.spec.name))}-{target}"
+    out = out or Path("build") / f"{_short_name(decoder.spec.name)}-{target}"
     exporter: Any = importlib.import_module("edgebit.exporters.decoder")
     exporter.export_decoder(
         decoder, target, out, context=context, kv=kv, matrix=head, optimize=optimize, golden=golden, say=say
