@@ -15,6 +15,7 @@ so on. Rows and columns are padded with zero trits.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -80,6 +81,14 @@ class Lut4(Layout):
 
     def bits_per_weight(self, rows: int, cols: int) -> float:
         return 8.0 * round_up(rows, 8) * -(-cols // 4) / (rows * cols)
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """quad: tables built; tile: stretches of columns whose tables are built together; tile_block: blocks of 8
+        rows of all tiles."""
+        rows, cols = weights.shape
+        quads = -(-cols // 4)
+        tiles = -(-quads // TILE)
+        return {"quad": quads, "tile": tiles, "tile_block": tiles * -(-rows // 8)}
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
         return round_up(TABLE_BYTES * min(-(-cols // 4), TILE), 8)

@@ -7,6 +7,8 @@ that is 4 bytes, one a row. Rows are padded to 4 with zero weights.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from edgebit.errors import EdgebitError
@@ -51,6 +53,12 @@ class S8r4(Layout):
         if out[rows:].any() or out[:, cols:].any():
             raise EdgebitError("s8r4: weights in the padding")
         return np.ascontiguousarray(out[:rows, :cols])
+
+    def work(self, weights: Array) -> Mapping[str, float]:
+        """Of blocks of 4 rows, block: all; quad: steps of 4 columns; single: those with a single column left."""
+        rows, cols = weights.shape
+        blocks = round_up(rows, 4) // 4
+        return {"block": blocks, "quad": blocks * (_width(cols) // 4), "single": blocks * (cols % 4 == 1)}
 
     def bits_per_weight(self, rows: int, cols: int) -> float:
         return 8.0 * round_up(rows, 4) * _width(cols) / (rows * cols)

@@ -118,7 +118,12 @@ class AvgPool2dOp(Op):
         n = float(graph.tensors[node.outputs[0]].elements)
         taps = n * g.count
         flops = {"flop": taps + n} if x.dtype is DType.F32 else {}
-        return {"call": 1.0, "element": taps + n, **flops} | g.work()
+        return {"element": taps + n, **flops} | g.work() | g.steps()
+
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        """What kernels written for an instruction set do, which take four channels at once."""
+        x, g = window_of(node, graph)
+        return None if x.dtype is DType.F32 or choice.stem.endswith("__ref") else g.word_work(pairs=False)
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         shape, window = random_window(rng, dilate=False)

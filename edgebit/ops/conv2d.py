@@ -32,6 +32,7 @@ from edgebit.ops.linear import (
     lane_sums,
     overlap_distance,
     plain_weights,
+    requant_work,
     weights_of,
 )
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
@@ -40,6 +41,7 @@ from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, s
 from edgebit.ops.support import bad, c_ints, integer, integers, output
 from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tile_work, tiled_families
 
+_SHORT = 12  # bytes that eb_conv2d_copy copies without a call
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
 
 
@@ -142,9 +144,10 @@ class Conv2d(Op):
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
-        calls; tap: window positions visited; element: outputs; step: float operations on them; call: 1. Of windows that are gathered, run: stretches
-        copied, and copy: elements copied. Of depthwise products, ragged: those for which pixels or outputs do
-        not come in fours."""
+        calls; tap: window positions visited; element: outputs; step: float operations on them; call: 1. Of what
+        is gathered, window: windows, run: stretches copied, copy: elements copied, and short: those of stretches
+        that are copied without a call. Of depthwise products, ragged: those for which pixels or outputs do not
+        come in fours. And requant_work."""
         x, w, g = self._parts(node, graph)
         products = g.pixels * (1 if g.depthwise else g.groups)
         gathered = 0 if g.depthwise else products * gathers(g, x.dtype)
@@ -159,11 +162,13 @@ class Conv2d(Op):
             "element": g.pixels * g.outs,
             "step": g.pixels * g.outs * epilogue_steps(node),
             "call": 1,
+            "window": gathered,
             "run": gathered * g.kh * (1 if whole_rows else g.kw),
             "copy": gathered * g.cols,
+            "short": gathered * g.cols * (whole_rows and g.kw * g.c * x.dtype.bytes <= _SHORT),
             "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,
         }
-        return {n: float(v) for n, v in counts.items()}
+        return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels * g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
         """What edgebit/ops/tiles_c.py, strips_c.py and depthwise_c.py count, for their kernels."""

@@ -25,6 +25,7 @@ from edgebit.ops.linear import (
     lane_sums,
     overlap_distance,
     plain_weights,
+    requant_work,
     weights_of,
 )
 from edgebit.ops.linear_c import assemble, family_of, pack
@@ -100,12 +101,12 @@ class Dense(Op):
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
-        calls; element: outputs; step: float operations on them; call: 1."""
+        calls; element: outputs; step: float operations on them; call: 1; and requant_work."""
         x, w = self._parts(node, graph)
         m, k = x.shape
         counts = {"mac": m * w.values.size, "row": m * w.outs, "col": m * k, "pixel": m, "product": m}
         counts |= {"element": m * w.outs, "step": m * w.outs * epilogue_steps(node), "call": 1}
-        return {n: float(v) for n, v in counts.items()}
+        return {n: float(v) for n, v in counts.items()} | requant_work(node, m * w.outs)
 
     def samples(self, rng: np.random.Generator) -> Sample:
         rows = int(rng.choice([1, 1, 2, 3, 7]))

@@ -146,6 +146,15 @@ def epilogue_steps(node: Node) -> int:
     return int(steps + sum(v is not None for v in (e.corr, e.scale, e.bias)))
 
 
+def requant_work(node: Node, outputs: int) -> dict[str, float]:
+    """Of int8 outputs, whose sums may have kernels for their kind (epilogue/requant_armv7m.h): narrow, those clamped
+    to less than the range of int8, and shifted, others that are shifted first."""
+    e = node.attrs["epilogue"]
+    narrow = isinstance(e, Requant) and (e.qmin, e.qmax) != (-128, 127)
+    shifted = isinstance(e, Requant) and e.pre_shift > 0 and not narrow
+    return {"narrow": float(outputs * narrow), "shifted": float(outputs * shifted)}
+
+
 def check_affine(node: Node, a: Affine, outs: int) -> None:
     """Raise unless the epilogue's arrays fit `outs` channels and its clamp is a range."""
     for name, v, want in (

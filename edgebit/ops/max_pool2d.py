@@ -48,7 +48,12 @@ class MaxPool2dOp(Op):
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         x, g = window_of(node, graph)
         n = float(graph.tensors[node.outputs[0]].elements * g.count)
-        return {"call": 1.0, "element": n, **({"flop": n} if x.dtype is DType.F32 else {})} | g.work()
+        return {"element": n, **({"flop": n} if x.dtype is DType.F32 else {})} | g.work() | g.steps()
+
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        """What kernels written for an instruction set do, which take four channels at once."""
+        x, g = window_of(node, graph)
+        return None if x.dtype is DType.F32 or choice.stem.endswith("__ref") else g.word_work(pairs=True)
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         shape, attrs = random_window(rng, dilate=True)

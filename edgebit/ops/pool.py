@@ -51,6 +51,38 @@ class Window:
             "quad" if self.kernel == (2, 2) else "word": taps,
         }
 
+    def steps(self) -> dict[str, float]:
+        """What every kernel does once: call; line: rows of outputs; pixel; outside: taps that eb_pool_taps steps
+        over because they lie in the padding, once a line and once a pixel; window_row: valid rows of the windows of
+        all values made."""
+        missing = [int((self.positions(a) < 0).sum()) for a in (0, 1)]
+        lines = self.batch * self.out[0]
+        rows = self.batch * (self.out[0] * self.kernel[0] - missing[0])
+        return {
+            "call": 1.0,
+            "line": float(lines),
+            "pixel": float(lines * self.out[1]),
+            "outside": float(self.batch * missing[0] + lines * missing[1]),
+            "window_row": float(rows * self.out[1] * self.channels),
+        }
+
+    def word_work(self, *, pairs: bool) -> dict[str, float]:
+        """Counts of kernels that take four channels at once (max_pool2d_s8/words.h, avg_pool2d_s8/words.h), by the
+        loops they run: of such words, word: made; word_row: valid rows of their windows; word_tap: valid taps.
+        Where channels do not come in fours the same of single values, byte, byte_row and byte_tap. pairs: words
+        of windows of 2 x 2 valid taps have a loop of their own and are four instead."""
+        h, w = ((self.positions(a) >= 0).sum(axis=1) for a in (0, 1))
+        own = np.multiply.outer(h == 2, w == 2) & (pairs and self.channels % 4 == 0)
+        times = float(self.batch * self.channels) / (1 if self.channels % 4 else 4)
+        unit = "byte" if self.channels % 4 else "word"
+        steps = {n: v for n, v in self.steps().items() if n != "window_row"}
+        return steps | {
+            "four": times * int(own.sum()),
+            unit: times * int((~own).sum()),
+            f"{unit}_row": times * int((np.multiply.outer(h, np.ones_like(w)) * ~own).sum()),
+            f"{unit}_tap": times * int((self.counts() * ~own).sum()),
+        }
+
     def c_shape(self) -> str:
         """The C initialiser of eb_pool2d_shape."""
         names = ("out", "kernel", "stride", "dilation")

@@ -60,8 +60,9 @@ class SoftmaxOp(Op):
         return [0]
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
-        n = float(graph.tensors[node.outputs[0]].elements)
-        return {"call": 1.0, "element": n, "flop": 26.0 * n}
+        t = graph.tensors[node.outputs[0]]
+        n = float(t.elements)
+        return {"call": 1.0, "row": n / t.shape[-1], "element": n, "flop": 26.0 * n}
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         return sample(self.name, [(random_f32(rng, random_shape(rng), wild=True, infinite=True), None)], {})

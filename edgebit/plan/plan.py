@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edgebit.board import Board
 from edgebit.core import Core
 from edgebit.errors import EdgebitError
-from edgebit.ir.graph import Graph, GraphError, Node
+from edgebit.ir.graph import DType, Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
 from edgebit.plan.account import code_bound, const_bound, data_bound, load_bounds, stack_bound
 from edgebit.plan.arena import ArenaPlan, Block, Reuse, align_up, live_bytes, plan_arena
@@ -149,18 +149,21 @@ def _reuses(
     ]
 
 
-def _layer(index: int, node: Node, graph: Graph, best: Candidate, second: Candidate | None) -> PlannedLayer:
+def _layer(
+    index: int, node: Node, graph: Graph, best: Candidate, second: Candidate | None, before: float
+) -> PlannedLayer:
+    """What was decided. before: the cost of what else is counted as part of the layer."""
     runner_up = None
     if second is not None:
         layout = second.choice.layout if second.choice else ""
-        runner_up = RunnerUp(second.stem, layout, second.cost, second.nbytes)
+        runner_up = RunnerUp(second.stem, layout, before + second.cost, second.nbytes)
     return PlannedLayer(
         index=index,
         node=node,
         lowered=best.lowered,
         choice=best.choice,
         runner_up=runner_up,
-        cost=best.cost,
+        cost=before + best.cost,
         modelled=best.modelled,
         macs=op_of(node).macs(node, graph),
         weight_bytes=best.nbytes,
@@ -179,6 +182,13 @@ def _within_ram(graph: Graph, found: list[list[Candidate]], budget: int) -> list
         room = max(budget - live.get(i + 1, 0), min(c.lowered.scratch_bytes for c in of_node))
         fitting.append([c for c in of_node if align_up(c.lowered.scratch_bytes) <= align_up(room)])
     return fitting
+
+
+def _input_check(core: Core, graph: Graph) -> float:
+    """What it costs to look for NaN and infinities in the float inputs, which is done before the first layer and
+    counted as part of it: see eb_all_finite. 0 where the core's table does not say."""
+    floats = [graph.tensors[i].elements for i in graph.inputs if graph.tensors[i].dtype is DType.F32]
+    return core.costs.get("input_check", {}).get("element", 0.0) * sum(floats)
 
 
 def make_plan(
@@ -210,7 +220,7 @@ def make_plan(
             flash_budget = board.flash_bytes - code_bound(bounds, lowered) - const_bound(bounds, lowered)
         picked = choose(found, optimize, flash_budget)
     layers = [
-        _layer(i, node, graph, best, second)
+        _layer(i, node, graph, best, second, 0.0 if i else _input_check(core, graph))
         for i, (node, (best, second)) in enumerate(zip(graph.nodes, picked, strict=True))
     ]
     blocks, reuses, root = arena_blocks(graph, [layer.lowered for layer in layers])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from edgebit.board import Board, list_boards, load_board
 from edgebit.core import Core
 from edgebit.ir.graph import Array, Graph, Node, Quant, Tensor
 from edgebit.ops.base import Sample, infer_all, registry
+from edgebit.ops.intmath import make_avg_params
 from edgebit.ops.linear_samples import linear_sample
-from edgebit.plan.kernels import candidates
+from edgebit.ops.support import random_quant, random_s8, sample
+from edgebit.plan.kernels import all_kernels, candidates
 from edgebit.plan.plan import Plan
 
 SEED = 20260101
+MANY = 40  # samples of a kernel that is measured by itself
 DENSE = [
     (1, 4, 2),
     (1, 8, 24),
@@ -45,6 +50,28 @@ CONV = [  # input (H, W, C), weights (OC, KH, KW), stride
     ((10, 10, 1), (8, 3, 3), 1),
     ((4, 4, 64), (8, 1, 1), 1),
 ]
+FIRST_AND_LAST = [  # (rows, columns, outputs): dense layers of networks, few inputs or few outputs
+    (1, 8, 128),
+    (1, 128, 8),
+    (1, 640, 128),
+    (1, 128, 640),
+    (1, 64, 12),
+    (1, 256, 2),
+    (1, 72, 10),
+    (1, 300, 48),
+]
+WINDOWS = [  # like CONV: what gathers windows of few bytes, cuts them off at edges, and 1-D ones
+    ((12, 12, 3), (8, 3, 3), 2),
+    ((16, 16, 3), (16, 3, 3), 1),
+    ((20, 8, 1), (16, 10, 4), 2),
+    ((8, 8, 1), (12, 3, 3), 1),
+    ((1, 50, 3), (16, 1, 5), 1),
+    ((1, 24, 16), (24, 1, 5), 1),
+    ((5, 5, 24), (12, 5, 5), 2),
+    ((9, 9, 20), (10, 3, 3), 1),
+    ((7, 7, 48), (96, 1, 1), 1),
+    ((8, 4, 128), (20, 1, 1), 1),
+]
 DEPTHWISE = [
     ((3, 3, 2), (2, 2), 1),
     ((5, 5, 24), (1, 1), 1),
@@ -67,6 +94,24 @@ def draw(rng: np.random.Generator, mode: str, weights: str, *args: Any) -> Sampl
         s = linear_sample(rng, *args)
         if s.note.startswith(f"{mode} {weights} "):
             return s
+
+
+def requant_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Layers with int8 outputs, whose cost does not depend on values, in more shapes that real models have."""
+    for w in ("trit", "s8"):
+        for m, k, n in [*DENSE, *FIRST_AND_LAST]:
+            yield draw(rng, "requant", w, "dense", (m, k), (n, k), {}, m)
+        for (h, wd, c), (oc, kh, kw), stride in [*CONV, *WINDOWS]:
+            yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (oc, kh, kw, c), window(kh, kw, stride), 1)
+        for (h, wd, c), (kh, kw), stride in DEPTHWISE:
+            attrs = window(kh, kw, stride) | {"groups": c}
+            yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (c, kh, kw, 1), attrs, 1)
+
+
+def window(kh: int, kw: int, stride: int) -> dict[str, Any]:
+    """Attributes of a convolution whose outputs lie over its inputs."""
+    pads = (kh // 2, kw // 2, kh // 2, kw // 2)
+    return {"strides": (stride, stride), "pads": pads, "dilations": (1, 1), "groups": 1}
 
 
 def linear_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
@@ -95,14 +140,90 @@ def linear_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
 
 
 def other_samples(rng: np.random.Generator, each: int) -> Iterable[Sample]:
-    """Random samples of every op that is not linear."""
+    """Random samples of every op that is not linear. Those of quantize and softmax have functions of their own."""
     for name, op in sorted(registry().items()):
-        if name in ("dense", "conv2d"):
+        if name in ("dense", "conv2d", "quantize", "softmax"):
             continue
         for _ in range(each):
             s = op.samples(rng)
-            if s is not None:
-                yield s
+            if s is not None:  # with values as layers have them: what library functions cost depends on them
+                usual = {
+                    n: rng.normal(0, 2, v.shape).astype(v.dtype) if v.dtype == np.float32 else v
+                    for n, v in s.inputs.items()
+                }
+                yield replace(s, inputs=usual)
+
+
+POOLS = [  # input (H, W, C), window, strides, pads
+    ((8, 8, 16), (2, 2), (2, 2), 0),
+    ((4, 4, 48), (2, 2), (2, 2), 0),
+    ((5, 7, 8), (2, 2), (2, 2), 1),
+    ((1, 24, 12), (1, 2), (1, 2), 0),
+    ((1, 17, 32), (1, 4), (1, 4), 0),
+    ((1, 30, 3), (1, 3), (1, 2), 0),
+    ((7, 7, 32), (3, 3), (2, 2), 1),
+    ((9, 6, 12), (3, 3), (1, 1), 0),
+    ((6, 9, 5), (3, 3), (2, 2), 1),
+    ((8, 8, 3), (2, 2), (2, 2), 0),
+    ((8, 8, 64), (8, 8), (1, 1), 0),
+    ((25, 5, 24), (25, 5), (1, 1), 0),
+    ((3, 3, 128), (3, 3), (1, 1), 0),
+    ((1, 40, 24), (1, 40), (1, 1), 0),
+    ((12, 1, 10), (12, 1), (1, 1), 0),
+]
+
+
+def pool_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Pools of int8 and of float, in shapes that real models have."""
+    for shape, kernel, strides, pad in POOLS:
+        pads = [pad] * 4 if shape[0] > 1 else [0, pad, 0, pad]
+        attrs: dict[str, Any] = {"kernel": list(kernel), "strides": list(strides), "pads": pads}
+        x8 = random_s8(rng, (1, *shape))
+        x = rng.normal(0, 1, (1, *shape)).clip(0).astype(np.float32)  # as activations leave them
+        one, two = random_quant(rng), random_quant(rng)
+        yield sample("max_pool2d", [(x8, one)], attrs | {"dilations": [1, 1]})
+        yield sample("max_pool2d", [(x, None)], attrs | {"dilations": [1, 1]})
+        attrs["count_include_pad"] = False
+        yield sample("avg_pool2d", [(x8, one)], attrs | make_avg_params(one, two, kernel[0] * kernel[1]))
+        yield sample("avg_pool2d", [(x, None)], attrs)
+
+
+def quantize_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Inputs inside the range of int8 and not 0, which costs less on cores without FPU."""
+    for n in (9, 64, 100, 300, 490, 784, 640):
+        scale = float(np.float32(rng.uniform(0.005, 0.1)))
+        attrs = {"out_quant": Quant(scale, int(rng.integers(-128, 20))), "qmin": -128, "qmax": 127}
+        yield sample("quantize", [(rng.normal(0, 40 * scale, n).astype(np.float32), None)], attrs)
+
+
+def softmax_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Rows of logits."""
+    for shape in ((1, 2), (1, 4), (1, 10), (1, 12), (1, 35), (3, 10), (8, 8), (1, 100)):
+        yield sample("softmax", [(rng.normal(0, 3, shape).astype(np.float32), None)], {})
+
+
+def wanted_samples(
+    rng: np.random.Generator, core: Core, wanted: Sequence[str]
+) -> tuple[list[Sample], dict[str, str]]:
+    """Samples for some tables alone: those of the kernels (or ops) of that name, at most MANY of each; for a table
+    that layers of many kernels share, the samples of all."""
+    linear = (
+        linear_samples(rng, core) if any(w.startswith("epilogue_") for w in wanted) else requant_samples(rng)
+    )
+    every = [*linear, *pool_samples(rng), *quantize_samples(rng), *softmax_samples(rng)]
+    known = {w.split("__")[0].rsplit("_", 1)[0] for w in wanted} | set(wanted)
+    every += [s for s in other_samples(rng, MANY) if s.graph.nodes[0].op in known]
+    samples, forced = with_every_kernel(every, core)
+    shared = not any(s in all_kernels() or s in registry() for s in wanted)
+    taken: list[int] = []
+    seen: Counter[str] = Counter()
+    for k, s in enumerate(samples):
+        name = forced.get(f"s{k}", s.graph.nodes[0].op)
+        if (shared or name in wanted) and seen[name] < MANY:
+            taken.append(k)
+            seen[name] += 1
+    kept = {f"s{n}": forced[f"s{k}"] for n, k in enumerate(taken) if f"s{k}" in forced}
+    return [samples[k] for k in taken], kept
 
 
 def chain_sample(layers: int, tensor_bytes: int) -> Sample:

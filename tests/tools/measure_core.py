@@ -2,6 +2,8 @@
 
     python tests/tools/measure_core.py bounds cortex-m0plus     writes runtime_c/cores/bounds/<core>.toml
     python tests/tools/measure_core.py cost cortex-m0plus       rewrites the [cost.*] tables of the core's toml
+    python tests/tools/measure_core.py cost cortex-m0plus max_pool2d_s8__armv6m epilogue_requant
+                                                                only these tables, from more samples
 
 Both build real exports of a board with that core from random single-op samples, merged into one graph.
 Bounds are read from the linked images of every installed toolchain. Costs are counted on the emulated
@@ -17,25 +19,60 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from core_samples import SEED, boards_of, export, linear_samples, merge, other_samples, with_every_kernel
+from core_samples import (
+    SEED,
+    boards_of,
+    export,
+    linear_samples,
+    merge,
+    other_samples,
+    pool_samples,
+    quantize_samples,
+    wanted_samples,
+    with_every_kernel,
+)
 from measure_bounds import measure_bounds, write_bounds
 
 from edgebit.bench.folder import open_export
 from edgebit.bench.session import connect
+from edgebit.board import Board
 from edgebit.core import Core, list_cores, load_core
 from edgebit.errors import ToolchainError, UsageError
+from edgebit.ir.graph import DType, Graph, Node
+from edgebit.ops.base import Sample
 from edgebit.plan.kernels import all_kernels, work_of, work_tables
 from edgebit.plan.plan import make_plan
 from edgebit.toolchain.base import toolchains
 
-EPILOGUE_COUNTS = ("element", "pixel", "step")
+EPILOGUE_COUNTS = ("element", "pixel", "step", "narrow", "shifted")
+CHECK = "input_check"  # what the first layer's count holds besides: see edgebit/plan/plan.py
+CHUNK = 60  # layers in one program
+MOSTLY = 0.2  # share of a layer's cost that wanted tables must price for it to tell of them
+TELL = 0.1  # larger errors are printed
 
 
-def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tuple[str, str], float]:
-    """Non-negative coefficients that minimise the sum of squared relative errors (coordinate descent)."""
+Counts: TypeAlias = dict[tuple[str, str], float]
+"""How often a layer pays each entry: (table, name) to a number."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One layer: its kernel (or op), what it counts, what it cost, and a note."""
+
+    stem: str
+    counts: Counts
+    value: float
+    note: str
+
+
+def fit_costs(rows: Sequence[tuple[Counts, float]]) -> dict[tuple[str, str], float]:
+    """The non-negative coefficients that minimise the sum of squared relative errors (Lawson and Hanson's active
+    sets: the variable of steepest descent enters, those that would turn negative leave)."""
     columns = sorted({c for counts, _ in rows for c in counts})
     at = {c: k for k, c in enumerate(columns)}
     a = np.zeros((len(rows), len(columns)))
@@ -46,32 +83,35 @@ def fit_costs(rows: list[tuple[dict[tuple[str, str], float], float]]) -> dict[tu
     norm[norm == 0] = 1.0  # a count that no layer has keeps the coefficient 0
     a /= norm
     x = np.zeros(len(columns))
-    residual = np.ones(len(rows))
-    for _ in range(20000):
-        moved = 0.0
-        for k in range(len(columns)):
-            step = max(-x[k], float(a[:, k] @ residual))
-            x[k] += step
-            residual -= step * a[:, k]
-            moved = max(moved, abs(step))
-        if moved < 1e-9:
+    free = np.zeros(len(columns), bool)
+    for _ in range(3 * len(columns)):
+        gradient = a.T @ (1 - a @ x)
+        gradient[free] = 0
+        if not gradient.size or gradient.max() < 1e-9:
             break
+        free[gradient.argmax()] = True
+        while True:
+            best = np.zeros_like(x)
+            best[free] = np.linalg.lstsq(a[:, free], np.ones(len(rows)), rcond=None)[0]
+            low = free & (best <= 0)
+            if not low.any():
+                break
+            part = np.min(x[low] / (x[low] - best[low]))
+            x += part * (best - x)
+            free &= x > 1e-12
+            x[~free] = 0
+        x = best
     return {c: float(x[k] / norm[k]) for c, k in at.items()}
 
 
-def measure_costs(core: Core) -> None:
-    boards = boards_of(core)
-    if not boards:
-        copy_costs(core)
-        return
-    rng = np.random.default_rng(SEED)
-    board = boards[0]
-    samples, forced = with_every_kernel([*linear_samples(rng, core), *other_samples(rng, 14)], core)
-    rows: list[tuple[dict[tuple[str, str], float], float]] = []
-    notes: list[tuple[str, str]] = []
-    chunk = 60
-    for start in range(0, len(samples), chunk):
-        part = samples[start : start + chunk]
+def measure_layers(
+    core: Core, board: Board, samples: Sequence[Sample], forced: dict[str, str]
+) -> list[Measured]:
+    """What each sample costs on the emulated board, many in one program. The first layer's count holds the check
+    of all float inputs, which has a table of its own."""
+    found: list[Measured] = []
+    for start in range(0, len(samples), CHUNK):
+        part = samples[start : start + CHUNK]
         g, values = merge(part)
         names = {
             f"s{k - start}": forced[f"s{k}"] for k in range(start, start + len(part)) if f"s{k}" in forced
@@ -84,49 +124,111 @@ def measure_costs(core: Core) -> None:
                     device.link.write_input(k, np.ascontiguousarray(values[i]).tobytes())
                 device.link.run(hash_layers=False)
                 assert device.counter is not None
-                counts = dict(device.counter.layers())
+                counted = dict(device.counter.layers())
         for layer in plan.layers:
-            value = counts.get(layer.index, 0)
-            if layer.lowered.alias or value == 0 or layer.index == 0:
-                continue  # the first layer's count holds the check of all inputs
+            value = counted.get(layer.index, 0)
+            if layer.lowered.alias or value == 0:
+                continue
             stem = layer.choice.stem if layer.choice else layer.node.op
-            work = work_of(layer.node, g, all_kernels().get(stem))
-            tables = work_tables(layer.node, stem)
-            rows.append(
-                (
-                    {
-                        (t, n): v
-                        for t in tables
-                        for n, v in work.items()
-                        if not t.startswith("epilogue_") or n in EPILOGUE_COUNTS
-                    },
-                    float(value),
-                )
-            )
-            notes.append((stem, f"{part[int(layer.node.name[1:])].note}"))
-        print(f"{core.name}: {min(start + chunk, len(samples))} of {len(samples)} layers", flush=True)
-    found = fit_costs(rows)
+            counts = counts_of(layer.node, g, stem)
+            if layer.index == 0:
+                floats = [g.tensors[i].elements for i in g.inputs if g.tensors[i].dtype is DType.F32]
+                counts[CHECK, "element"] = float(sum(floats))
+            note = part[int(layer.node.name[1:])].note
+            found.append(Measured(stem, counts, float(value), note))
+        print(f"{core.name}: {min(start + CHUNK, len(samples))} of {len(samples)} layers", flush=True)
+    return found
+
+
+def counts_of(node: Node, graph: Graph, stem: str) -> Counts:
+    """What a layer counts in each table that prices it."""
+    work = work_of(node, graph, all_kernels().get(stem))
+    return {
+        (t, n): v
+        for t in work_tables(node, stem)
+        for n, v in work.items()
+        if not t.startswith("epilogue_") or n in EPILOGUE_COUNTS
+    }
+
+
+def fit_tables(
+    core: Core, measured: Sequence[Measured], wanted: Sequence[str]
+) -> dict[str, tuple[str, dict[str, float]]]:
+    """Tables with the spread of their relative errors. wanted: only these; what others price in the same layers
+    is taken from the core's file."""
+    rows: list[tuple[Counts, float]] = []
+    used: list[Measured] = []
+    for m in measured:
+        mine = {c: n for c, n in m.counts.items() if not wanted or c[0] in wanted}
+        known = sum(
+            core.costs.get(t, {}).get(n, 0) * v for (t, n), v in m.counts.items() if (t, n) not in mine
+        )
+        if m.value - known > MOSTLY * m.value:
+            used.append(m)
+            rows.append((mine, m.value - known))
+    prices = fit_costs(rows)
     worst: dict[str, list[float]] = defaultdict(list)
-    for (counts_, value), (stem, note) in zip(rows, notes, strict=True):
-        worst[stem].append(sum(found[c] * n for c, n in counts_.items()) / value - 1)
-        if abs(worst[stem][-1]) > 0.5:
-            print(f"  {stem}: {worst[stem][-1]:+.0%} of {value:.0f} for {note} {counts_}")
+    for m, (mine, value) in zip(used, rows, strict=True):
+        off = (sum(prices[c] * n for c, n in mine.items()) - value) / m.value
+        worst[m.stem].append(off)
+        if abs(off) > TELL:
+            print(f"  {m.stem}: {off:+.0%} of {m.value:.0f} for {m.note} {mine}")
     tables: dict[str, dict[str, float]] = defaultdict(dict)
-    for (table, name), v in found.items():
+    for (table, name), v in sorted(prices.items()):
         if v > 1e-3:
             tables[table][name] = v
+    spread = {t: f" # {min(w):+.0%} .. {max(w):+.0%} of {len(w)}" for t, w in worst.items()}
+    return {t: (spread.get(t, ""), prices_) for t, prices_ in sorted(tables.items())}
+
+
+def table_text(name: str, spread: str, prices: dict[str, float]) -> str:
+    return f"[cost.{name}]{spread}\n" + "".join(f"{n} = {v:.4g}\n" for n, v in sorted(prices.items()))
+
+
+def measure_costs(core: Core, wanted: Sequence[str]) -> None:
+    """Rewrites all tables of a core, or only the wanted ones."""
+    boards = boards_of(core)
+    if not boards:
+        copy_costs(core)
+        return
+    rng = np.random.default_rng(SEED)
+    board = boards[0]
+    if wanted:
+        samples, forced = wanted_samples(rng, core, wanted)
+    else:
+        every = [
+            *linear_samples(rng, core),
+            *pool_samples(rng),
+            *quantize_samples(rng),
+            *other_samples(rng, 14),
+        ]
+        samples, forced = with_every_kernel(every, core)
+    found = fit_tables(core, measure_layers(core, board, samples, forced), wanted)
+    if wanted:
+        for name in wanted:
+            if name in found:
+                replace_table(core, name, table_text(name, *found[name]))
+            else:
+                print(f"{name}: no sample runs on it; its table stays")
+        return
     text = (
         f"\n# What kernels cost, in {core.metric}: one entry for each count of Op.work. Fitted by\n"
         f"# tests/tools/measure_core.py to emulated runs on the {board.title}; the comment gives the spread\n"
         "# of the relative error over the layers measured.\n"
     )
-    for table in sorted(tables):
-        errors = worst.get(table)
-        spread = f" # {min(errors):+.0%} .. {max(errors):+.0%} of {len(errors)}" if errors else ""
-        text += f"\n[cost.{table}]{spread}\n"
-        for n, v in sorted(tables[table].items()):
-            text += f"{n} = {v:.4g}\n"
-    write_costs(core, text)
+    write_costs(core, text + "".join(f"\n{table_text(n, *t)}" for n, t in found.items()))
+
+
+def replace_table(core: Core, name: str, text: str) -> None:
+    """Put one table in the place of the core's old one, or among the others in order."""
+    old = core.path.read_text()
+    head, *tables = re.split(r"\n(?=\[cost\.)", old.rstrip("\n"))
+    kept = [t for t in tables if not t.startswith(f"[cost.{name}]")]
+    at = next((k for k, t in enumerate(kept) if t > f"[cost.{name}]"), len(kept))
+    if len(kept) < len(tables):
+        at = next(k for k, t in enumerate(tables) if t.startswith(f"[cost.{name}]"))
+    kept.insert(at, text if at < len(kept) else text.rstrip("\n"))
+    core.path.write_text("\n".join([head, *kept]) + "\n")
 
 
 def copy_costs(core: Core) -> None:
@@ -150,12 +252,16 @@ def write_costs(core: Core, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 2 or arguments[0] not in ("bounds", "cost"):
+    if (
+        len(arguments) < 2
+        or arguments[0] not in ("bounds", "cost")
+        or (arguments[0] == "bounds" and len(arguments) > 2)
+    ):
         print(__doc__)
         return 2
     core = load_core(arguments[1])
     if arguments[0] == "cost":
-        measure_costs(core)
+        measure_costs(core, arguments[2:])
         return 0
     found = {}
     for chain in sorted(toolchains(), reverse=True):

@@ -39,7 +39,7 @@ EB_QUANTIZE_F32_DECL(eb_quantize_f32__armv6m) {
             certain &= (uint32_t)v == most || f >= LARGE;
         }
         if (!certain) {
-            v = eb_rne_s32(eb_div_f32(x[i], q.scale));
+            v = bits << 1 == 0 ? 0 : eb_rne_s32(eb_div_f32(x[i], q.scale)); // zeros are common
         } else if (bits >> 31 != 0) {
             v = -v;
         }
