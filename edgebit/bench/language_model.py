@@ -153,11 +153,16 @@ def run_program(command: Sequence[str], name: str, *, show: bool = False) -> str
         out, words = process.communicate()
         code = process.returncode
     if code:
-        said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}"
-        raise _ERRORS.get(code, EdgebitError)(said)
+        raise program_error(code, words, name)
     if show:
         sys.stderr.write(words)
     return out or ""
+
+
+def program_error(code: int, words: str, name: str) -> EdgebitError:
+    """The error that a program's exit code and its own sentence stand for."""
+    said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}"
+    return _ERRORS.get(code, EdgebitError)(said)
 
 
 def prove(

@@ -157,10 +157,14 @@ int main(int argc, char **argv) {
     eb_take_memory(&o, &ctx);
     const int has_text = eb_text_open(ctx.weights);
     const int as_text = o.prompt != NULL;
+    if ((as_text || o.encode != NULL) && !has_text) {
+        eb_die(EXIT_USAGE, "the model was exported without a tokenizer; give --prompt-ids");
+    }
+    if (o.encode != NULL) {
+        eb_text_list(&o);
+        return fflush(stdout) == 0 ? 0 : EXIT_WRITE;
+    }
     if (as_text) {
-        if (!has_text) {
-            eb_die(EXIT_USAGE, "the model was exported without a tokenizer; give --prompt-ids");
-        }
         eb_text_encode(&o);
     }
     if (o.count < 1) {

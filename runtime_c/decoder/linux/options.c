@@ -23,7 +23,8 @@ static const char help[] =
     "  --check               look whether the weights file is damaged (reads all of it)\n"
     "  --json                print one JSON object with tokens and figures\n"
     "  --trace               with --json: checksums of all layers' outputs\n"
-    "  --logits              print the logits after every prompt token, binary32, and nothing else\n";
+    "  --logits              print the logits after every prompt token, binary32, and nothing else\n"
+    "  --encode FILE         print the tokens of a text file, with the bytes of text up to the end of each\n";
 
 _Noreturn void eb_die(int code, const char *format, ...) {
     va_list arguments;
@@ -136,6 +137,8 @@ void eb_read_options(int argc, char **argv, eb_options *o) {
             o->weights = value;
         } else if (value != NULL && strcmp(a, "--prompt") == 0) {
             o->prompt = value;
+        } else if (value != NULL && strcmp(a, "--encode") == 0) {
+            o->encode = value;
         } else if (value != NULL && strcmp(a, "--prompt-ids") == 0) {
             read_ids(o, value);
         } else {

@@ -22,6 +22,7 @@ _Noreturn void eb_die(int code, const char *format, ...) __attribute__((format(p
 typedef struct {
     const char *weights;
     const char *prompt; // text; NULL when ids are given
+    const char *encode; // a file of text to list the tokens of, or NULL
     int32_t *ids;       // of the prompt
     int32_t count;
     int32_t tokens;
@@ -48,7 +49,9 @@ void eb_pool_stop(void);
 // eb_text_is_end.
 int eb_text_open(const uint8_t *weights);
 void eb_text_encode(eb_options *o); // o->prompt to o->ids
-void eb_text_show(int32_t id);      // what the token completes, to stdout
+// The tokens of the file o->encode, to stdout: on each line a token and how many bytes of text end with it.
+void eb_text_list(eb_options *o);
+void eb_text_show(int32_t id); // what the token completes, to stdout
 void eb_text_end(void);
 int eb_text_is_end(int32_t id);
 

@@ -29,8 +29,8 @@ int eb_text_open(const uint8_t *weights) {
     return text.open;
 }
 
-void eb_text_encode(eb_options *o) {
-    const size_t bytes = strlen(o->prompt);
+// Text to o->ids; the number of tokens of the vocabulary's own before those of the text.
+static uint32_t encode(eb_options *o, const char *from, size_t bytes) {
     const size_t scratch_bytes = eb_tokenizer_scratch(&text.tokenizer, bytes);
     const uint32_t prefix = text.tokenizer.n_prefix;
     const size_t cap = 4 * bytes + prefix + 16;
@@ -44,14 +44,15 @@ void eb_text_encode(eb_options *o) {
         ids[i] = text.tokenizer.prefix[i];
     }
     size_t count = 0;
-    const int32_t status = eb_tokenizer_encode(&text.tokenizer, o->prompt, bytes, EB_TEXT_START, ids + prefix,
+    const int32_t status = eb_tokenizer_encode(&text.tokenizer, from, bytes, EB_TEXT_START, ids + prefix,
                                                cap - prefix, scratch, scratch_bytes, &count);
     if (status == EB_TEXT_CHARACTER) {
-        eb_die(EXIT_USAGE, "the prompt has a character, after %zu tokens, that the model's vocabulary lacks",
-               count);
+        eb_die(EXIT_USAGE, "the %s has a character, after %zu tokens, that the model's vocabulary lacks",
+               o->encode != NULL ? "text" : "prompt", count);
     }
     if (status < 0 || count + prefix > INT32_MAX) {
-        eb_die(EXIT_USAGE, "the prompt cannot be turned into tokens (status %d)", (int)status);
+        eb_die(EXIT_USAGE, "the %s cannot be turned into tokens (status %d)",
+               o->encode != NULL ? "text" : "prompt", (int)status);
     }
     o->count = (int32_t)(count + prefix);
     for (int32_t i = 0; i < o->count; i++) {
@@ -59,6 +60,35 @@ void eb_text_encode(eb_options *o) {
     }
     free(ids);
     free(scratch);
+    return prefix;
+}
+
+void eb_text_encode(eb_options *o) {
+    (void)encode(o, o->prompt, strlen(o->prompt));
+}
+
+void eb_text_list(eb_options *o) {
+    FILE *f = fopen(o->encode, "rb");
+    const long end = f != NULL && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    const size_t bytes = end > 0 ? (size_t)end : 0;
+    char *from = malloc(bytes + 1);
+    if (from == NULL) {
+        eb_die(EXIT_FIT, "no memory for a text of %zu bytes", bytes);
+    }
+    if (f == NULL || end < 0 || fseek(f, 0, SEEK_SET) != 0 || fread(from, 1, bytes, f) != bytes) {
+        eb_die(EXIT_USAGE, "%s cannot be read", o->encode);
+    }
+    (void)fclose(f);
+    const uint32_t prefix = encode(o, from, bytes);
+    free(from);
+    size_t shown = 0;
+    for (int32_t i = 0; i < o->count; i++) {
+        if ((uint32_t)i >= prefix) {
+            const int32_t n = eb_detokenizer_push(&text.out, (uint32_t)o->ids[i], text.room, text.room_bytes);
+            shown += n > 0 ? (size_t)n : 0;
+        }
+        (void)printf("%d %zu\n", (int)o->ids[i], shown);
+    }
 }
 
 void eb_text_show(int32_t id) {
