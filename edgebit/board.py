@@ -48,6 +48,15 @@ class FlashWait:
 
 
 @dataclass(frozen=True)
+class MemoryBandwidth:
+    """Bytes a second that all cores together read from main memory in a long run: for estimates, which name it.
+    source: who measured it, or that it is assumed."""
+
+    bytes_per_second: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Board:
     """One board. Facts come from the data sheets named in its board.toml.
 
@@ -74,6 +83,7 @@ class Board:
     link: str = ""
     bootloader_ids: tuple[tuple[int, int], ...] = ()
     like: str | None = None
+    memory_bandwidth: MemoryBandwidth | None = None
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -113,6 +123,7 @@ def load_board(name: str) -> Board:
     u = d.get("uart")
     usb = d.get("usb", {})
     wait = d.get("flash_wait")
+    reads = d.get("memory_bandwidth")
     return Board(
         name=name,
         title=d["title"],
@@ -132,6 +143,9 @@ def load_board(name: str) -> Board:
         link=d.get("link", ""),
         bootloader_ids=_pairs(usb.get("bootloader", ())),
         like=d.get("like"),
+        memory_bandwidth=None
+        if reads is None
+        else MemoryBandwidth(float(reads["bytes_per_second"]), reads["source"]),
     )
 
 

@@ -27,7 +27,6 @@ from edgebit.decoder.reference import Reference
 from edgebit.decoder.text import compile_text
 from edgebit.errors import UsageError
 from edgebit.ir.graph import F32Array
-from edgebit.layouts.base import round_up
 from edgebit.resources import data_dir, folder_atomically
 
 from .c_library import sources_with_headers
@@ -181,8 +180,6 @@ def manifest(
     """What edgebit.json says. Sizes in bytes; nothing here was measured."""
     spec = plan.spec
     board = "" if plan.board is None else plan.board.name
-    unit = {"f32": 4, "f16": 2, "int8": 1}[plan.precision.kv]
-    row = round_up(spec.head_dim, 8) * unit + (4 if plan.precision.kv == "int8" else 0)
     hwcap = any(need == "NEEDS_HWCAP" for need, _ in needs(plan))
     return {
         "edgebit": edgebit.__version__,
@@ -211,7 +208,7 @@ def manifest(
             "other_bytes": packed.rest_bytes,
             "bytes_per_token": packed.token_bytes,
         },
-        "kv_bytes_per_position": 2 * spec.layers * spec.kv_heads * row,
+        "kv_bytes_per_position": plan.kv_bytes_per_position,
         "golden": [asdict(v) for v in vectors],
         "build": {
             "kind": "linux-libc",

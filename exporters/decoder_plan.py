@@ -58,6 +58,13 @@ class DecoderPlan:
     def row_multiple(self) -> int:
         return layout_of(self.layout).row_multiple
 
+    @property
+    def kv_bytes_per_position(self) -> int:
+        """Bytes that the keys and values of one position take, in all layers."""
+        unit = {"f32": 4, "f16": 2, "int8": 1}[self.precision.kv]
+        row = round_up(self.spec.head_dim, 8) * unit + (4 if self.precision.kv == "int8" else 0)
+        return 2 * self.spec.layers * self.spec.kv_heads * row
+
     def block_bytes(self, cols: int) -> int:
         """Packed bytes of row_multiple rows."""
         return block_bytes(layout_of(self.layout), cols)

@@ -50,6 +50,44 @@ Vectors = Annotated[
 Limit = Annotated[int | None, typer.Option(help="Use only the first N vectors.", min=1, show_default=False)]
 Tool = Annotated[str | None, typer.Option("--toolchain", help="zig (default) or gcc.", show_default=False)]
 
+Context = Annotated[
+    int | None,
+    typer.Option(
+        help="Language models: positions there may be [the model's, at most 4096].", show_default=False
+    ),
+]
+Kv = Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")]
+Head = Annotated[str, typer.Option(help="Language models: embedding and head as int8, or as in the source.")]
+Masters = Annotated[
+    str | None,
+    typer.Option(help="Language models: quantise float masters by absmean or sign.", show_default=False),
+]
+Activation = Annotated[
+    str | None,
+    typer.Option(help="Language models: silu or relu2, where the file does not say.", show_default=False),
+]
+ActQuant = Annotated[
+    str | None,
+    typer.Option(
+        help="Language models: inputs of projections were trained as int8 (token) or float (none).",
+        show_default=False,
+    ),
+]
+WeightScale = Annotated[
+    str | None,
+    typer.Option(
+        help="Language models: a packed checkpoint's weight_scale is there to multiply or to divide.",
+        show_default=False,
+    ),
+]
+I2S = Annotated[
+    str,
+    typer.Option(
+        "--i2-s",
+        help="GGUF: I2_S in blocks of 128, of 64 (quantised on ARM), or rows4 (four interleaved rows).",
+    ),
+]
+
 Driver = Annotated[
     str | None,
     typer.Option(

@@ -29,45 +29,14 @@ def command(
     vectors: o.Vectors = None,
     limit: o.Limit = None,
     optimize: o.Optimize = "balanced",
-    context: Annotated[
-        int | None,
-        typer.Option(
-            help="Language models: positions there may be [the model's, at most 4096].", show_default=False
-        ),
-    ] = None,
-    kv: Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")] = "f16",
-    head: Annotated[
-        str, typer.Option(help="Language models: embedding and head as int8, or as in the source.")
-    ] = "int8",
-    masters: Annotated[
-        str | None,
-        typer.Option(help="Language models: quantise float masters by absmean or sign.", show_default=False),
-    ] = None,
-    activation: Annotated[
-        str | None,
-        typer.Option(help="Language models: silu or relu2, where the file does not say.", show_default=False),
-    ] = None,
-    act_quant: Annotated[
-        str | None,
-        typer.Option(
-            help="Language models: inputs of projections were trained as int8 (token) or float (none).",
-            show_default=False,
-        ),
-    ] = None,
-    weight_scale: Annotated[
-        str | None,
-        typer.Option(
-            help="Language models: a packed checkpoint's weight_scale is there to multiply or to divide.",
-            show_default=False,
-        ),
-    ] = None,
-    i2_s: Annotated[
-        str,
-        typer.Option(
-            "--i2-s",
-            help="GGUF: I2_S in blocks of 128, of 64 (quantised on ARM), or rows4 (four interleaved rows).",
-        ),
-    ] = "128",
+    context: o.Context = None,
+    kv: o.Kv = "f16",
+    head: o.Head = "int8",
+    masters: o.Masters = None,
+    activation: o.Activation = None,
+    act_quant: o.ActQuant = None,
+    weight_scale: o.WeightScale = None,
+    i2_s: o.I2S = "128",
     golden: Annotated[
         bool, typer.Option(help="Language models: run the reference, for a certificate.")
     ] = True,

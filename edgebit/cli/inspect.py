@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from edgebit.board import resolve_target
 from edgebit.cli import _options as o
+from edgebit.cli._inspect_language_model import inspect_language_model
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import describe_layers, fit_table, plan_rows
+from edgebit.importers.base import is_decoder
 from edgebit.ir import model_id
 from edgebit.workflow import plan_model, prepare_model
 
@@ -17,15 +19,34 @@ def command(
     calibration: o.Calibration = None,
     batch: o.Batch = 1,
     optimize: o.Optimize = "balanced",
+    context: o.Context = None,
+    kv: o.Kv = "f16",
+    head: o.Head = "int8",
+    masters: o.Masters = None,
+    activation: o.Activation = None,
+    act_quant: o.ActQuant = None,
+    weight_scale: o.WeightScale = None,
+    i2_s: o.I2S = "128",
     json: JsonFlag = False,
 ) -> None:
     """Show what EdgeBit sees in a model: layers, weights, sparsity; with --board also kernels and fit.
 
+    Of a language model: sizes, bytes read a token, and the rate a board's memory allows, an estimate.
     Nothing is written.
     """
     output = Output(json)
     if board is not None:
         resolve_target(board)
+    if is_decoder(model):
+        reading = {
+            "masters": masters,
+            "activation": activation,
+            "act_quant": act_quant,
+            "weight_scale": weight_scale,
+            "i2_s": i2_s,
+        }
+        inspect_language_model(output, model, board, context=context, kv=kv, head=head, **reading)
+        return
     prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch)
     graph = prepared.graph
     layers = describe_layers(graph)
