@@ -86,7 +86,7 @@ def measure_perplexity(
 
     UsageError for what is no text, or has fewer than two tokens; ModelError when the folder is damaged.
     """
-    read_text(text)
+    nbytes = read_text(text)
     m = folder.manifest
     vocab, context = _size(folder, m.get("spec"), "vocab", _MAX_VOCAB), _size(folder, m, "context", 1 << 24)
     if m.get("tokenizer") is not True:
@@ -110,7 +110,10 @@ def measure_perplexity(
     for start in range(0, len(ids) - 1, size - 1):
         say(f"token {start} of {len(ids)}")
         nats += _window(folder, command, ids[start : start + size], vocab)
-    return Perplexity(nats, len(ids) - 1, read, ends[len(ids) - 1] - ends[0], size, where)
+    last = (
+        nbytes if len(ids) == read else ends[len(ids) - 1]
+    )  # tokens may show less than the text they stand for
+    return Perplexity(nats, len(ids) - 1, read, last - ends[0], size, where)
 
 
 def _size(folder: LanguageModelFolder, record: object, key: str, most: int) -> int:

@@ -85,6 +85,7 @@ def test_perplexity_is_that_of_the_reference(
     some = edgebit("perplexity", exported, "--text", text, "--limit", 30, "--window", 7, "--json").json
     assert some["nats"] == pytest.approx(_nats(random_model, ids[:30], 7, Precision(kv="int8")), rel=1e-12)
     assert (some["tokens_counted"], some["tokens_read"], some["window"]) == (29, len(TEXT), 7)
+    assert some["bytes_counted"] == len(TEXT[:30].encode()) - 1
     table = edgebit("perplexity", exported, "--text", text, "--limit", 30).out
     assert f"29 of {len(TEXT)}" in table
     assert "measured on this machine" in table
