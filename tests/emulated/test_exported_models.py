@@ -74,8 +74,8 @@ def test_emulated_board_computes_the_reference(exported: Callable[[str], ExportF
         device.link.run()
         layers = device.counter.layers()
         assert [i for i, _ in layers] == [0, 1, 2]
-        # The first layer has four times the weights of the second.
-        assert layers[0][1] > 2 * layers[1][1] > 0
+        # The first layer has four times the weights of the second; the driver round them costs both the same.
+        assert layers[0][1] > 1.5 * layers[1][1] > 0
         for (_, a), (_, b) in zip(layers, while_hashing, strict=True):
             assert abs(a - b) < 20
     with connect(folder, emulate="") as device:
@@ -92,12 +92,12 @@ def test_inputs_that_are_no_numbers_are_refused(exported: Callable[[str], Export
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_emulated_flash_says_who_answers(exported: Callable[[str], ExportFolder], board: str) -> None:
-    from edgebit.flash.base import choose_flasher
+    from edgebit.flash.base import Chosen, choose_flasher
 
     folder = exported(board)
     built = build_export(folder.path)
     flasher = choose_flasher(load_board(board), emulate="")
-    said = flasher.run(load_board(board), built, emulate="", model_id=folder.manifest["model_id"])
+    said = flasher.run(load_board(board), built, Chosen(emulate=""), model_id=folder.manifest["model_id"])
     assert "tinynet" in said
     assert built.image_id in said
     assert any(built.image_id in s for s in flasher.steps(load_board(board), built))

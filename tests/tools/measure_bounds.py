@@ -20,6 +20,8 @@ from core_samples import (
     linear_samples,
     merge,
     other_samples,
+    quantize_samples,
+    softmax_samples,
     with_every_kernel,
 )
 
@@ -89,7 +91,7 @@ def per_layer(pair: Sequence[Built], what: str) -> float:
 def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     """The tables of one core and toolchain."""
     boards = boards_of(core)
-    some = min((b.ram_bytes for b in boards if b.ram_bytes), default=1 << 20)
+    some = min([b.ram_bytes for b in boards if b.ram_bytes] + [1 << 18])
     small, large = apart_samples(some // 100)
     pairs = [[Built([s] * n, {}, boards[0], chain) for n in (4, 20)] for s in (small, large)]
     steps = {what: [per_layer(pair, what) for pair in pairs] for what in ("code", "const", "data")}
@@ -158,7 +160,8 @@ def batches(core_name: str) -> list[tuple[list[Sample], dict[str, str]]]:
     core = load_core(core_name)
     found: list[tuple[list[Sample], dict[str, str]]] = []
     linear = linear_samples(np.random.default_rng(SEED), core)
-    other = other_samples(np.random.default_rng(SEED), 6)
+    rng = np.random.default_rng(SEED)
+    other = [*other_samples(rng, 6), *quantize_samples(rng), *softmax_samples(rng)]
     samples, forced = with_every_kernel([*linear, *other], core)
     lowered = [
         candidates(s.graph.nodes[0], s.graph, core, forced.get(f"s{k}"))[0].lowered
