@@ -120,7 +120,7 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         program["stack"] = stack_above_run(Built([large], {}, board, chain).stack)
         programs[board.name] = program
     return {
-        **{f"programs.{name}": program for name, program in programs.items()},
+        **{f'programs."{name}"': program for name, program in programs.items()},
         "layer": layer,
         "runs": runs,
         "functions": tables.functions,
@@ -222,6 +222,9 @@ class Tables:
             elif name not in self.base and name.removesuffix("_run") not in code and name not in code:
                 self.helpers[name] = max(self.helpers.get(name, 0), size)
                 beside.append(name)
+        for part in parts:  # some kernels are headers alone: their drivers hold all their code
+            self.functions.setdefault(part, 0)
+            self.stacks.setdefault(part, 0)
         for part, sizes in found.items():
             for key in {part, kind_of(part)}:
                 self.functions[key] = max(self.functions.get(key, 0), sum(sizes.values()))
