@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 C_FILES = $(shell git ls-files 'runtime_c/*.c' 'runtime_c/*.h' 'boards/*.c' 'edgebit/*.c' 2>/dev/null)
 
-.PHONY: help demo test lint types unit format bench-peers clean
+.PHONY: help demo test test-all lint types unit format bench-peers clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ types: $(VENV)/.dev ## mypy, strict
 
 unit: $(VENV)/.dev ## the test suite
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+test-all: $(VENV)/.dev ## the test suite with the slow tests that `make test` leaves out
+	EDGEBIT_ALL_TESTS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 format: $(VENV)/.dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .

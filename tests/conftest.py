@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -88,3 +89,27 @@ def tree_bytes(folder: Path) -> dict[str, bytes]:
 
 
 __all__: Sequence[str] = ()
+
+
+SLOW = (
+    "test_group_kernels.py::test_a_planted_bug_is_found",
+    "test_float_kernels.py::test_a_planted_bug_is_found",
+    "test_kernel_tester.py::test_a_planted_bug_is_found[cortex-a76",
+    "test_kernel_tester.py::test_the_widest_legal_matrix[cortex-a76",
+    "test_simd_kernels.py::test_the_tester_at_full_width",
+    "test_platformio.py::test_pio_builds_uploads_and_verifies[nrf52840-dk]",
+    "test_flash_fat.py::test_a_drive_that_vanishes_mid_write",
+    "test_text_unicode.py::test_classes_are_those_of_the_librarys_expressions",
+    "test_decoder_gguf.py::test_transformers_reads_the_same_model",
+    "test_decoder_oracle.py::test_greedy_text_is_the_oracles",
+    "test_text_on_arm.py",
+)
+"""Tests of half a minute and more whose like the suite runs anyway: `make test-all` runs them too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("EDGEBIT_ALL_TESTS"):
+        return
+    for item in items:
+        if any(name in item.nodeid for name in SLOW):
+            item.add_marker(pytest.mark.skip(reason="slow: make test-all runs it"))
