@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgebit.bench.npz import read_npz
 from edgebit.decoder import canonical, ops
 from edgebit.decoder.model import PROJECTIONS, Decoder
 from edgebit.decoder.precision import Precision
@@ -164,7 +165,7 @@ def test_perplexity_is_the_oracles(oracle: Oracle, kv: str, matrix: str) -> None
 
 
 def test_golden_logits(oracle: Oracle, shared: Path) -> None:
-    golden = np.load(shared / "models" / "charlm_bitnet" / "golden.npz")
+    golden = read_npz(shared / "models" / "charlm_bitnet" / "golden.npz")
     ref = Reference(oracle.decoder, Precision(kv="f32", matrix="source"), WINDOW)
     ours = ref.run(golden["input_ids"][0].tolist())
     assert np.abs(ours - golden["logits"][0]).max() < 1e-2  # the golden run was on the float masters

@@ -119,7 +119,7 @@ def test_pio_device_monitor(projects: Callable[[str], Path]) -> None:
         )
         os.close(theirs)
         seen = b""
-        while b"hello" not in seen:
+        while b"the board" not in seen:
             try:
                 seen += os.read(ours, 4096)
             except OSError:  # it ended

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgebit.bench.npz import read_npz
 from edgebit.board import list_boards, load_board
 
 TARGETS = ("pico", "nucleo-f446re", "rpi5", "host")
@@ -61,7 +62,7 @@ def test_what_is_not_supported_is_refused_with_a_sentence(
 
 @pytest.fixture(scope="module")
 def mnist(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    golden = np.load(shared / "models/bitnetcnn/mnist_ternary_cnn_golden.npz")
+    golden = read_npz(shared / "models/bitnetcnn/mnist_ternary_cnn_golden.npz")
     path = tmp_path_factory.mktemp("mnist") / "images.npz"
     np.savez(path, x=golden["x_u8"].astype(np.float32) / np.float32(255), y=golden["y"])
     return shared / "models/bitnetcnn/mnist_ternary_cnn_float_folded.onnx", path

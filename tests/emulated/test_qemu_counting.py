@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgebit.bench.folder import ExportFolder, open_export
+from edgebit.bench.npz import read_npz
 from edgebit.bench.session import connect
 from edgebit.bench.verify import golden, verify
 from edgebit.board import load_board
@@ -65,7 +66,7 @@ def export(board: str, folder: Path) -> ExportFolder:
 
 
 def run(device: Device, folder: ExportFolder, *, hash_layers: bool = False) -> None:
-    x = np.load(next(folder.path.glob("*_vectors.npz")))["in0"][0]
+    x = read_npz(next(folder.path.glob("*_vectors.npz")))["in0"][0]
     device.link.reset()
     device.link.write_input(0, np.ascontiguousarray(x).tobytes())
     device.link.run(hash_layers=hash_layers)

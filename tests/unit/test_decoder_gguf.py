@@ -17,6 +17,7 @@ from gguf_files import (
     write_gguf_model,
 )
 
+from edgebit.bench.npz import read_npz
 from edgebit.decoder.precision import Precision
 from edgebit.decoder.reference import Reference
 from edgebit.errors import ModelError
@@ -219,7 +220,7 @@ def test_shared_files(shared: Path) -> None:
     folder = shared / "models" / "gguf"
     if not folder.is_dir():
         pytest.skip("the shared GGUF files are not here")
-    golden = np.load(folder / "golden.npz")
+    golden = read_npz(folder / "golden.npz")
     seen = 0
     for path in sorted(folder.glob("*.gguf")):
         (tensor,) = read_gguf(path).tensors.values()

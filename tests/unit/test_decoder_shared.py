@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from decoder_files import library
 
+from edgebit.bench.npz import read_npz
 from edgebit.decoder.model import PROJECTIONS, Decoder
 from edgebit.errors import ModelError
 from edgebit.importers.base import load_decoder
@@ -45,7 +46,7 @@ def test_masters_are_not_quantised_unasked(charlm: Path) -> None:
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_transformers_computes_the_golden_logits_from_it(charlm: Path, name: str) -> None:
-    golden = np.load(charlm / "golden.npz")
+    golden = read_npz(charlm / "golden.npz")
     decoder = load_decoder(charlm / name, **FOLDERS[name])
     with library():
         logits = run_in_transformers(decoder, golden["input_ids"])

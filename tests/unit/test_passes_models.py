@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgebit.bench.npz import read_npz
 from edgebit.importers.base import load_model
 from edgebit.importers.oracle import run_source
 from edgebit.ir.graph import Array, DType, Graph
@@ -78,7 +79,7 @@ def test_int8_modes(shared: Path, name: str, mode: str) -> None:
 
 def test_mnist_keeps_its_answers(shared: Path) -> None:
     folder = shared / "models" / "bitnetcnn"
-    golden = np.load(folder / "mnist_ternary_cnn_golden.npz")
+    golden = read_npz(folder / "mnist_ternary_cnn_golden.npz")
     x = ((golden["x_u8"].astype(np.float32) / 255 - np.float32(0.1307)) / np.float32(0.3081)).astype(
         np.float32
     )
