@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of binary32 rows with a float vector for x86-64 with AVX2: four rows at a time, two vectors of
-// eight lanes each.
-#include "rowdots/rowdots.h"
+// Products of binary32 rows with a float vector for x86-64 with AVX2; see rowdots/avx2_body.h.
+#include <immintrin.h>
 
-__attribute__((target("avx2"))) EB_ROWDOTS_DECL(eb_rowdots_f32__avx2);
-
-__attribute__((target("avx2"))) EB_ROWDOTS_DECL(eb_rowdots_f32__avx2){EB_ROWDOTS_BODY(float, EB_LOAD16_F32)}
+#define ROWDOTS_NAME    eb_rowdots_f32__avx2
+#define ROWDOTS_TYPE    float
+#define ROWDOTS_LOAD(p) _mm256_loadu_ps(p)
+#define ROWDOTS_TARGET  __attribute__((target("avx2")))
+#include "rowdots/avx2_body.h"
 
 EB_KERNEL(rowdots_f32, avx2, none);
