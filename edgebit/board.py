@@ -34,6 +34,17 @@ class Uart:
 
 
 @dataclass(frozen=True)
+class Usb:
+    """The USB device controller that carries the link beside the UART. model names a driver (runtime_c/port/usb), base and
+    memory are the addresses of its registers and of its packet memory; ids: what it calls itself."""
+
+    model: str
+    base: int
+    memory: int
+    ids: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class FlashWait:
     """What reading constants from flash costs where it lies behind a cache: an estimate, kept apart from cycles
     that are counted. bytes_per_cycle: how fast the cache fills. cache_bytes: constants of a layer that are
@@ -60,8 +71,8 @@ class MemoryBandwidth:
 class Board:
     """One board. Facts come from the data sheets named in its board.toml.
 
-    link says in a few words how a computer reaches the UART; usb_ids are those of the serial port this goes through,
-    none when it needs an adapter. bootloader_ids: as the board shows itself on USB when it waits for an image.
+    link says in a few words how a computer reaches the firmware; usb_ids are those of the serial ports this goes through,
+    none when it needs an adapter. usb: the board's own USB port, where the firmware serves one. bootloader_ids: as the board shows itself on USB when it waits for an image.
     like: the board that it takes from what its own file does not state.
     """
 
@@ -84,6 +95,7 @@ class Board:
     bootloader_ids: tuple[tuple[int, int], ...] = ()
     like: str | None = None
     memory_bandwidth: MemoryBandwidth | None = None
+    usb: Usb | None = None
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -132,7 +144,7 @@ def load_board(name: str) -> Board:
         memories=tuple(Memory(m["name"], m["kind"], m["origin"], m["length"]) for m in d.get("memory", ())),
         uart=None if u is None else Uart(u["model"], u["base"], u["baud"]),
         flash_methods=d.get("flash", {}),
-        usb_ids=_pairs(usb.get("ids", ())),
+        usb_ids=_pairs([*([usb["device"]["ids"]] if "device" in usb else []), *usb.get("ids", ())]),
         emulators=d.get("emulator", {}),
         port=d.get("port", {}),
         sources=tuple(d.get("sources", ())),
@@ -143,6 +155,7 @@ def load_board(name: str) -> Board:
         link=d.get("link", ""),
         bootloader_ids=_pairs(usb.get("bootloader", ())),
         like=d.get("like"),
+        usb=_usb(usb.get("device")),
         memory_bandwidth=None
         if reads is None
         else MemoryBandwidth(float(reads["bytes_per_second"]), reads["source"]),
@@ -153,6 +166,13 @@ def _facts(name: str) -> dict[str, Any]:
     """What board.toml states; what it does not is that of the board named by `like`. Tables are replaced whole."""
     own = tomllib.loads((data_dir("boards") / name / "board.toml").read_text())
     return {**_facts(own["like"]), **own} if "like" in own else own
+
+
+def _usb(device: dict[str, Any] | None) -> Usb | None:
+    if device is None:
+        return None
+    vid, pid = device["ids"]
+    return Usb(device["model"], device["base"], device["memory"], (vid, pid))
 
 
 def _pairs(ids: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:

@@ -1,8 +1,10 @@
-"""The bench application for a Cortex-M board: start-up, UART, linker script, and the model."""
+"""The bench application for a Cortex-M board: start-up, UART, USB, linker script, and the model."""
 
 from __future__ import annotations
 
-from edgebit.board import Board
+from pathlib import Path
+
+from edgebit.board import Board, Usb
 from edgebit.errors import EdgebitError
 from edgebit.resources import data_dir
 
@@ -27,17 +29,11 @@ class Firmware:
         if board.uart is None or "start" not in board.port:
             raise EdgebitError(f"boards/{board.name}/board.toml states no uart or no port.start")
         sources = add_application(export)
-        port = data_dir("runtime_c") / "port"
-        headers = [f"cortex_m/{h}" for h in ("eb_board.h", *board.port.get("headers", ()))]
-        for name in ("cortex_m/start.c", *headers, f"uart/{board.uart.model}.c"):
-            path = port / name
+        for path in port_files(board):
             export.add(f"port/{path.name}", path.read_bytes())
-            sources += [f"port/{path.name}"] if path.suffix == ".c" else []
-        for path in board.port_sources():
-            export.add(f"port/{path.name}", path.read_bytes())
-            sources.append(f"port/{path.name}")
+            sources += [f"port/{path.name}"] if path.suffix != ".h" else []
         export.add("port/board_config.h", board_config(board))
-        template = (port / "cortex_m" / "link.ld").read_text()
+        template = (data_dir("runtime_c") / "port" / "cortex_m" / "link.ld").read_text()
         export.add("port/link.ld", linker_script(board, template, MIN_STACK))
         uf2 = board.flash_methods.get("uf2")
         export.program = program(
@@ -51,6 +47,16 @@ class Firmware:
         )
 
 
+def port_files(board: Board) -> list[Path]:
+    """The C, assembly and header files of a Cortex-M board's port."""
+    names = ["cortex_m/start.c", *(f"cortex_m/{h}" for h in ("eb_board.h", *board.port.get("headers", ())))]
+    if board.uart is not None:
+        names.append(f"uart/{board.uart.model}.c")
+    if board.usb is not None:
+        names += [f"usb/{n}" for n in ("eb_usb.h", f"{board.usb.model}.c", "cdc.c", "both.c")]
+    return [*(data_dir("runtime_c") / "port" / n for n in names), *board.port_sources()]
+
+
 def board_config(board: Board) -> str:
     """board_config.h: the constants of board.toml that the port needs."""
     assert board.uart is not None
@@ -59,6 +65,7 @@ def board_config(board: Board) -> str:
         "EB_UART_BASE": f"0x{board.uart.base:08X}u",
         "EB_UART_CLOCK_HZ": f"{board.port['uart_clock_hz']}u",
         "EB_UART_BAUD": f"{board.uart.baud}u",
+        **({} if board.usb is None else _usb_config(board, board.usb)),
         **{f"EB_{k}": f"{v}u" for k, v in board.port.get("constants", {}).items()},
     }
     return "\n".join(
@@ -69,6 +76,17 @@ def board_config(board: Board) -> str:
             "\n#endif\n",
         ]
     )
+
+
+def _usb_config(board: Board, usb: Usb) -> dict[str, str]:
+    vid, pid = usb.ids
+    return {
+        "EB_USB_BASE": f"0x{usb.base:08X}u",
+        "EB_USB_MEMORY": f"0x{usb.memory:08X}u",
+        "EB_USB_VENDOR": f"0x{vid:04X}u",
+        "EB_USB_PRODUCT": f"0x{pid:04X}u",
+        "EB_USB_NAME": f'"EdgeBit {board.name}"',
+    }
 
 
 def linker_script(board: Board, template: str, stack: int) -> str:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Raspberry Pi Pico 2 (Arm cores): 12 MHz crystal, system PLL at 150 MHz, UART0 on GPIO0 (TX) and GPIO1 (RX).
+// Raspberry Pi Pico 2 (Arm cores): 12 MHz crystal, system PLL at 150 MHz, USB PLL at 48 MHz, UART0 on GPIO0
+// (TX) and GPIO1 (RX).
 //
 // Section numbers are those of the RP2350 Datasheet. The boot ROM has already set up execution from flash,
 // with a clock divisor that also holds at 150 MHz. Not yet run on a real board.
 #include "eb_board.h"
+#include "eb_usb.h"
 
 // 5.9.5.1: the least block that makes the boot ROM accept an Arm image; within the first 4 KiB of flash.
 __attribute__((section(".image_def"), used)) const uint32_t eb_image_def[5] = {
@@ -24,7 +26,9 @@ __attribute__((section(".image_def"), used)) const uint32_t eb_image_def[5] = {
 #define RESET_IO_BANK0    (1u << 6)
 #define RESET_PADS_BANK0  (1u << 9)
 #define RESET_PLL_SYS     (1u << 14)
+#define RESET_PLL_USB     (1u << 15)
 #define RESET_UART0       (1u << 26)
+#define RESET_USBCTRL     (1u << 28)
 
 // 8.1 clocks
 #define CLK_REF_CTRL      0x40010030u
@@ -34,12 +38,16 @@ __attribute__((section(".image_def"), used)) const uint32_t eb_image_def[5] = {
 #define CLK_SYS_SELECTED  0x40010044u
 #define CLK_PERI_CTRL     0x40010048u
 #define CLK_PERI_DIV      0x4001004Cu
+#define CLK_USB_CTRL      0x40010060u
+#define CLK_USB_DIV       0x40010064u
 #define CLK_SYS_RESUS     0x40010084u
 #define CLK_REF_SRC_XOSC  2u
 #define CLK_SYS_SRC_REF   0u
 #define CLK_SYS_SRC_AUX   1u // with AUXSRC 0: the system PLL
 #define CLK_PERI_ENABLE   (1u << 11)
 #define CLK_PERI_FROM_SYS 0u
+#define CLK_USB_ENABLE    (1u << 11)
+#define CLK_USB_FROM_PLL  0u // the USB PLL
 #define CLK_DIV_1         (1u << 16)
 
 // 8.2 crystal oscillator
@@ -50,19 +58,20 @@ __attribute__((section(".image_def"), used)) const uint32_t eb_image_def[5] = {
 #define XOSC_STATUS_STABLE (1u << 31)
 #define XOSC_STARTUP_DELAY 94u // in units of 256 cycles of 12 MHz: 2 ms
 
-// 8.6 PLL: 12 MHz * 125 / (5 * 2) = 150 MHz, the oscillator at 1500 MHz
-#define PLL_SYS_CS        0x40050000u
-#define PLL_SYS_PWR       0x40050004u
-#define PLL_SYS_FBDIV_INT 0x40050008u
-#define PLL_SYS_PRIM      0x4005000Cu
+// 8.6 PLL. System: 12 MHz * 125 / (5 * 2) = 150 MHz, the oscillator at 1500 MHz.
+// USB: 12 MHz * 100 / (5 * 5) = 48 MHz, the oscillator at 1200 MHz.
+#define PLL_SYS           0x40050000u
+#define PLL_USB           0x40058000u
+#define PLL_CS            0x0u
+#define PLL_PWR           0x4u
+#define PLL_FBDIV_INT     0x8u
+#define PLL_PRIM          0xCu
 #define PLL_CS_LOCK       (1u << 31)
 #define PLL_PWR_PD        (1u << 0)
 #define PLL_PWR_POSTDIVPD (1u << 3)
 #define PLL_PWR_VCOPD     (1u << 5)
-#define PLL_POSTDIV1      (5u << 16)
-#define PLL_POSTDIV2      (2u << 12)
+#define PLL_POSTDIV(a, b) ((a) << 16 | (b) << 12)
 #define PLL_REFDIV        1u
-#define PLL_FEEDBACK      125u
 
 // 9.11 GPIO
 #define IO_BANK0_GPIO0_CTRL 0x40028004u
@@ -75,6 +84,11 @@ __attribute__((section(".image_def"), used)) const uint32_t eb_image_def[5] = {
 #define PAD_DRIVE_4MA       (1u << 4)
 #define PAD_INPUT           (1u << 6) // bit 8, isolation, must be written 0 (9.7)
 
+// 5.4 ROM: at 16h the address, in 16 bits, of the function that finds others by two characters and a mask (4:
+// those for secure Arm code). "RB" (5.4.8.24) reboots: into BOOTSEL (2), without coming back (100h), in 10
+// ms.
+#define ROM_LOOKUP 0x16u
+
 static void wait_for(uint32_t address, uint32_t bits) {
     while ((EB_REG(address) & bits) != bits) {
     }
@@ -83,6 +97,18 @@ static void wait_for(uint32_t address, uint32_t bits) {
 static void leave_reset(uint32_t blocks) {
     EB_REG(RESETS_RESET + CLEAR) = blocks;
     wait_for(RESETS_RESET_DONE, blocks);
+}
+
+// 8.6.3: divisors first, then power, then lock, then the post dividers.
+static void start_pll(uint32_t pll, uint32_t block, uint32_t feedback, uint32_t dividers) {
+    EB_REG(RESETS_RESET + SET) = block;
+    leave_reset(block);
+    EB_REG(pll + PLL_CS) = PLL_REFDIV;
+    EB_REG(pll + PLL_FBDIV_INT) = feedback;
+    EB_REG(pll + PLL_PWR + CLEAR) = PLL_PWR_PD | PLL_PWR_VCOPD;
+    wait_for(pll + PLL_CS, PLL_CS_LOCK);
+    EB_REG(pll + PLL_PRIM) = dividers;
+    EB_REG(pll + PLL_PWR + CLEAR) = PLL_PWR_POSTDIVPD;
 }
 
 void eb_board_init(void) {
@@ -96,25 +122,49 @@ void eb_board_init(void) {
     EB_REG(CLK_REF_CTRL) = CLK_REF_SRC_XOSC;
     wait_for(CLK_REF_SELECTED, 1u << CLK_REF_SRC_XOSC);
 
-    // 8.6.3: divisors first, then power, then lock, then the post dividers.
-    EB_REG(RESETS_RESET + SET) = RESET_PLL_SYS;
-    leave_reset(RESET_PLL_SYS);
-    EB_REG(PLL_SYS_CS) = PLL_REFDIV;
-    EB_REG(PLL_SYS_FBDIV_INT) = PLL_FEEDBACK;
-    EB_REG(PLL_SYS_PWR + CLEAR) = PLL_PWR_PD | PLL_PWR_VCOPD;
-    wait_for(PLL_SYS_CS, PLL_CS_LOCK);
-    EB_REG(PLL_SYS_PRIM) = PLL_POSTDIV1 | PLL_POSTDIV2;
-    EB_REG(PLL_SYS_PWR + CLEAR) = PLL_PWR_POSTDIVPD;
+    start_pll(PLL_SYS, RESET_PLL_SYS, 125, PLL_POSTDIV(5u, 2u));
+    start_pll(PLL_USB, RESET_PLL_USB, 100, PLL_POSTDIV(5u, 5u));
 
     EB_REG(CLK_SYS_DIV) = CLK_DIV_1;
     EB_REG(CLK_SYS_CTRL) = CLK_SYS_SRC_AUX;
     wait_for(CLK_SYS_SELECTED, 1u << CLK_SYS_SRC_AUX);
     EB_REG(CLK_PERI_DIV) = CLK_DIV_1;
     EB_REG(CLK_PERI_CTRL) = CLK_PERI_ENABLE | CLK_PERI_FROM_SYS;
+    EB_REG(CLK_USB_DIV) = CLK_DIV_1;
+    EB_REG(CLK_USB_CTRL) = CLK_USB_ENABLE | CLK_USB_FROM_PLL;
 
-    leave_reset(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0);
+    EB_REG(RESETS_RESET + SET) = RESET_USBCTRL;
+    leave_reset(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0 | RESET_USBCTRL);
     EB_REG(IO_BANK0_GPIO0_CTRL) = FUNCSEL_UART;
     EB_REG(IO_BANK0_GPIO1_CTRL) = FUNCSEL_UART;
     EB_REG(PADS_BANK0_GPIO0) = PAD_INPUT | PAD_DRIVE_4MA | PAD_SCHMITT;
     EB_REG(PADS_BANK0_GPIO1) = PAD_INPUT | PAD_DRIVE_4MA | PAD_SCHMITT | PAD_PULL_UP;
+}
+
+// Enters what r0 points to; a null pointer means that the ROM has no such function. The ROM's look-up
+// function returns here, so no call that the account of the stack need follow.
+__attribute__((naked, noreturn, used)) static void reboot(void) {
+    __asm volatile("cbz r0, 1f\n"
+                   "push {r0}\n"
+                   "movw r0, #0x102\n"
+                   "movs r1, #10\n"
+                   "movs r2, #0\n"
+                   "movs r3, #0\n"
+                   "pop {pc}\n"
+                   "1: b 1b\n");
+}
+
+// Enters the look-up function, whose address the ROM keeps at ROM_LOOKUP (in assembly: compilers take it for
+// a null pointer), to go on with reboot() above.
+void eb_board_bootloader(void) {
+    __asm volatile("movs r1, %0\n"
+                   "ldrh r0, [r1]\n"
+                   "push {r0}\n"
+                   "mov lr, %1\n"
+                   "movw r0, #0x4252\n" // "RB"
+                   "movs r1, #4\n"
+                   "pop {pc}\n"
+                   :
+                   : "i"(ROM_LOOKUP), "h"(reboot));
+    __builtin_unreachable();
 }

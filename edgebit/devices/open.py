@@ -15,6 +15,8 @@ from edgebit.devices.link import Link
 from edgebit.devices.process import ProcessTransport
 from edgebit.devices.qemu import QemuSystem, open_user
 from edgebit.devices.qemu_counting import QemuCounter
+from edgebit.devices.rp2040js import NAME as RP2040JS
+from edgebit.devices.rp2040js import Rp2040js, Rp2040jsCounter
 from edgebit.devices.serial import find_port, open_port
 from edgebit.devices.ssh import SCHEME, open_remote
 from edgebit.devices.transport import Transport
@@ -26,6 +28,8 @@ from edgebit.toolchain.base import host_arch, on_linux
 from edgebit.toolchain.elf import Image
 
 MARK = "eb_mark"
+UF2 = "firmware.uf2"
+AnyCounter = Counter | QemuCounter | Rp2040jsCounter
 
 
 class Built(Protocol):
@@ -46,12 +50,12 @@ class Built(Protocol):
 class Device:
     """An open device. counter is there when its costs can be counted, and counts only while enabled.
 
-    emulator: "unicorn" or "qemu"; None for hardware and for the host itself.
+    emulator: "unicorn", "qemu" or "rp2040js"; None for hardware and for the host itself.
     """
 
     board: Board
     link: Link
-    counter: Counter | QemuCounter | None
+    counter: AnyCounter | None
     emulator: str | None
 
     @property
@@ -135,7 +139,7 @@ def _choose(board: Board, emulate: str) -> str:
 
 def _emulated(
     board: Board, build: Built, emulator: str, hang_seconds: float, count: bool
-) -> tuple[Transport, Counter | QemuCounter | None]:
+) -> tuple[Transport, AnyCounter | None]:
     if emulator == "qemu":
         if board.core.is_cortex_m:
             if not count:
@@ -144,6 +148,9 @@ def _emulated(
             return QemuSystem(board, build.elf, counter.options), counter
         return open_user(board, build.elf), None
     mark = Image(build.elf).symbol(MARK).address
+    if emulator == RP2040JS:
+        chip = Rp2040js(board, build.bin.with_name(UF2), mark=mark)
+        return chip, Rp2040jsCounter(chip) if count else None
     machine: CortexM | Aarch64Linux
     if board.core.is_cortex_m:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from edgebit.exporters.firmware import MIN_STACK, board_config, linker_script
+from edgebit.exporters.firmware import MIN_STACK, board_config, linker_script, port_files
 
 from edgebit.board import Board, load_board
 from edgebit.resources import data_dir
@@ -31,10 +31,8 @@ def port_sources(board: Board) -> tuple[list[Path], list[Path]]:
     port = data_dir("runtime_c") / "port"
     if not board.core.is_cortex_m:
         return [port / "linux" / "port.c", port / "freestanding" / "mem.c"], [port, port / "freestanding"]
-    sources = [port / "cortex_m" / "start.c", port / "freestanding" / "mem.c", *board.port_sources()]
-    if board.uart is not None:
-        sources.append(port / "uart" / f"{board.uart.model}.c")
-    return sources, [port, port / "cortex_m", port / "freestanding"]
+    sources = [port / "freestanding" / "mem.c", *(p for p in port_files(board) if p.suffix != ".h")]
+    return sources, [port, port / "cortex_m", port / "usb", port / "freestanding"]
 
 
 def build(board: Board, sources: list[Path], includes: list[Path], folder: Path, *defines: str) -> Firmware:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edgebit.exporters.firmware import port_files
 
 from edgebit.bench.folder import ExportFolder
 from edgebit.bench.linked import linked_account
@@ -114,12 +115,10 @@ def test_facts_of_a_board_agree_with_each_other(name: str) -> None:
 def test_port_of_a_board_compiles_without_a_warning(
     name: str, chain: str, export: Export, tmp_path: Path
 ) -> None:
-    """Only the board's own files and its UART: the rest is the same everywhere, and looked at elsewhere."""
+    """Start-up, UART, USB and the board's own files: the rest is the same everywhere, and looked at elsewhere."""
     folder = export(name).path
     job = read_recipe(folder).job(tmp_path / "out.o")
-    uart = load_board(name).uart
-    assert uart is not None
-    own = {p.name for p in load_board(name).port_sources()} | {f"{uart.model}.c"}
+    own = {p.name for p in port_files(load_board(name))}
     tool = find_toolchain(chain)
     for source in (s for s in job.sources if Path(s).name in own and s.endswith(".c")):
         alone = replace(job, sources=(source,), script="", entry="")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parts of a Cortex-M port ask of each other. Addresses and rates are in the generated
-// board_config.h: EB_CLOCK_HZ, EB_UART_BASE, EB_UART_CLOCK_HZ, EB_UART_BAUD, and the
-// board's own port.constants as EB_<NAME>.
+// board_config.h: EB_CLOCK_HZ, EB_UART_BASE, EB_UART_CLOCK_HZ, EB_UART_BAUD, what usb/eb_usb.h names where
+// there is a USB port, and the board's own port.constants as EB_<NAME>.
 #ifndef EDGEBIT_EB_BOARD_H
 #define EDGEBIT_EB_BOARD_H
 
@@ -28,5 +28,10 @@ void eb_board_init(void);
 
 // The UART itself, from uart/<model>.c, once its clock runs and its pins are connected.
 void eb_uart_init(void);
+
+// Where a board has USB too (EB_USB_BASE), the UART does not define the stream of eb_port.h but these two:
+// the next byte that has come, 0..255, or -1; and one byte to send.
+int eb_uart_poll(void);
+void eb_uart_putc(uint8_t byte);
 
 #endif

@@ -4,6 +4,9 @@
 // Registers: Armv6-M ARM (DDI 0419) B3.2, Armv7-M ARM (DDI 0403) B3.2, Armv8-M ARM (DDI 0553) D1.2.
 #include "eb_board.h"
 #include "eb_port.h"
+#ifdef EB_USB_BASE
+#include "eb_usb.h"
+#endif
 
 int main(void);
 void Reset(void);
@@ -58,6 +61,9 @@ __attribute__((noreturn, used)) void eb_start(void) {
     }
     eb_board_init();
     eb_uart_init();
+#ifdef EB_USB_BASE
+    eb_usb_init();
+#endif
     (void)main();
     for (;;) {
     }

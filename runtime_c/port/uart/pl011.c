@@ -10,6 +10,8 @@
 #define UARTLCR_H (EB_UART_BASE + 0x02Cu)
 #define UARTCR    (EB_UART_BASE + 0x030u)
 
+#define DR_BROKEN                                                                                            \
+    (7u << 8) // framing error, parity error, break: what a line does to which nothing is connected
 #define FR_RXFE      (1u << 4) // receive FIFO empty
 #define FR_TXFF      (1u << 5) // transmit FIFO full
 #define LCR_H_FEN    (1u << 4)
@@ -28,18 +30,36 @@ void eb_uart_init(void) {
     EB_REG(UARTCR) = CR_UARTEN | CR_TXE | CR_RXE;
 }
 
-int eb_port_getc(void) {
-    while (EB_REG(UARTFR) & FR_RXFE) {
+int eb_uart_poll(void) {
+    if (EB_REG(UARTFR) & FR_RXFE) {
+        return -1;
     }
-    return (int)(EB_REG(UARTDR) & 0xFFu);
+    const uint32_t data = EB_REG(UARTDR);
+    return data & DR_BROKEN ? -1 : (int)(data & 0xFFu);
 }
 
-void eb_port_putc(uint8_t byte) {
+void eb_uart_putc(uint8_t byte) {
     while (EB_REG(UARTFR) & FR_TXFF) {
     }
     EB_REG(UARTDR) = byte;
 }
 
+#ifndef EB_USB_BASE // else usb/both.c joins the two
+
+int eb_port_getc(void) {
+    int c;
+    do {
+        c = eb_uart_poll();
+    } while (c < 0);
+    return c;
+}
+
+void eb_port_putc(uint8_t byte) {
+    eb_uart_putc(byte);
+}
+
 void eb_port_flush(void) {
     // Every byte is already with the hardware.
 }
+
+#endif
