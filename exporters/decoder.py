@@ -163,7 +163,7 @@ def program_files(plan: DecoderPlan, packed: Packed, name: str) -> dict[str, byt
     files |= {f"text/{path.name}": path.read_bytes() for path in sorted(text.glob("*.[ch]"))}
     wanted = [f"kernels/{s.split('__')[0]}/{s}.c" for s in plan.stems]
     wanted += ["include/edgebit/eb_lanes.h", "include/edgebit/eb_status.h", "include/edgebit/eb_math.h"]
-    wanted += [f"kernels/{f}/{f}.h" for f in ("tmatvec_s8", "tmatmat_s8", "rowdots", "attend")]
+    wanted += [f"kernels/{f}/{f}.h" for f in ("tmatvec_s8", "tmatmat_s8", "rowdots", "rowdots_s4", "attend")]
     files |= {f"runtime/{path}": raw for path, raw in sources_with_headers(wanted).items()}
     return files
 

@@ -135,7 +135,7 @@ def plan_decoder(
         raise UsageError(f"--context {chosen}: the model was trained for 1..{spec.max_context} positions")
     matvec = choose_matvec(spec, core, optimize)
     matmat = [k for k in kernels_for("tmatmat_s8", core) if k.layout == matvec.layout]
-    matrix: MatrixKind | str = "s8" if precision.matrix == "int8" else source_matrix
+    matrix: MatrixKind | str = {"int8": "s8", "int4": "s4"}.get(precision.matrix, source_matrix)
     kv = "s8" if precision.kv == "int8" else precision.kv
     multiple = layout_of(matvec.layout).row_multiple
     panel = multiple * max(1, _PANEL_ROWS // multiple)

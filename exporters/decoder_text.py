@@ -14,7 +14,7 @@ from .decoder_plan import DecoderPlan
 from .decoder_weights import Matrix, Packed
 
 NORM_FIELDS = ("attn_norm", "ffn_norm", "q_norm", "k_norm", "attn_sub_norm", "ffn_sub_norm")
-_KINDS = {"f32": "EB_D_F32", "f16": "EB_D_F16", "bf16": "EB_D_BF16", "s8": "EB_D_S8", "int8": "EB_D_S8"}
+_KINDS = {"f32": "EB_D_F32", "f16": "EB_D_F16", "bf16": "EB_D_BF16", "s8": "EB_D_S8", "int8": "EB_D_S8", "s4": "EB_D_S4"}
 DOTPROD_HWCAP = (1 << 1) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10) | (1 << 12) | (1 << 15) | (1 << 20)
 """asimd, crc32, atomics, fphp, asimdhp, asimdrdm, lrcpc, asimddp: what compilers take for granted of a Cortex-A76."""
 

@@ -14,7 +14,7 @@ from edgebit.layouts.base import round_up
 
 from .decoder import weights_of
 from .decoder_plan import DecoderPlan, plan_decoder
-from .decoder_weights import UNIT, pack_projection
+from .decoder_weights import UNIT, pack_projection, row_bytes
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,8 @@ def traffic(decoder: Decoder, target: str, *, context: int | None, kv: str, matr
         small += _place(p.scale.nbytes) + (0 if p.bias is None else _place(p.bias.nbytes))
     for role in norms_of(spec):
         small += _place(4 * round_up(norm_width(spec, role), 16))
-    element = {"s8": 1, "f16": 2, "bf16": 2, "f32": 4}[plan.matrix]
-    head = _place(spec.vocab * round_up(spec.width, 16) * element)
-    scales = (1 if spec.tied else 2) * _place(4 * spec.vocab) if plan.matrix == "s8" else 0
+    head = _place(spec.vocab * row_bytes(plan.matrix, spec.width))
+    scales = (1 if spec.tied else 2) * _place(4 * spec.vocab) if plan.matrix in ("s8", "s4") else 0
     rest = spec.layers * small + scales + _place(4 * round_up(spec.width, 16))
     return Traffic(plan, spec.layers * trits, head, rest)
 

@@ -3,7 +3,7 @@
     offset 0     header, 64 bytes: "EBDECODE", u32 version 1, u32 CRC-32 of everything from `body` on, u64 size
                  of the file, u64 body, the model's SHA-256; little endian
     body         65536; sections start at multiples of 65536 (pages are up to 64 KiB), tensors at multiples of 64:
-                   embedding and head   (vocab, width rounded up to 16) as stored
+                   embedding and head   (vocab, width rounded up to 16) as stored, or four bits a number
                    projections          trits in the kernel's layout
                    the rest             scales, biases, normalisations, angles; binary32; the tokenizer's table
 
@@ -23,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edgebit.decoder import canonical
-from edgebit.decoder.canonical import Projection, Rows
+from edgebit.decoder.canonical import S4_GROUP, Projection, Rows
 from edgebit.decoder.model import PROJECTIONS, Decoder
 from edgebit.decoder.rope import tables
 from edgebit.ir.graph import Array
@@ -113,11 +113,35 @@ def pack_projection(p: Projection, plan: DecoderPlan) -> bytes:
     return b"".join(parts)
 
 
+def row_bytes(kind: str, width: int) -> int:
+    """Stored bytes of a row of embedding or head (four bits: EB_S4_ROW_BYTES of rowdots_s4.h)."""
+    if kind == "s4":
+        cols = round_up(width, 2 * S4_GROUP)
+        return cols // 2 + round_up(cols // S4_GROUP, 16)
+    return round_up(width, 16) * {"s8": 1, "f16": 2, "bf16": 2, "f32": 4}[kind]
+
+
+def pack_four_bits(q: Array, codes: Array) -> Array:
+    """Rows as rowdots_s4.h has them: (n, row_bytes) uint8 of q (n, width) in -8..7 and codes (n, groups)."""
+    rows, width = q.shape
+    cols = round_up(width, 2 * S4_GROUP)
+    u = np.full((rows, cols), 8, np.uint8)
+    u[:, :width] = (q + np.int8(8)).view(np.uint8)
+    pairs = u.reshape(rows, -1, 2, S4_GROUP)
+    out = np.zeros((rows, row_bytes("s4", width)), np.uint8)
+    out[:, : cols // 2] = (pairs[:, :, 0] | (pairs[:, :, 1] << 4)).reshape(rows, -1)
+    out[:, cols // 2 : cols // 2 + codes.shape[1]] = codes
+    return out
+
+
 def _put_rows(w: _Writer, matrix: Rows, width: int) -> int:
     place = w.at // UNIT
     padding = round_up(width, 16) - width
     for start in range(0, len(matrix.data), 4096):
         part = matrix.data[start : start + 4096]
+        if matrix.codes is not None:
+            w.more(pack_four_bits(part, matrix.codes[start : start + 4096]).tobytes())
+            continue
         w.more(_little(np.pad(part, ((0, 0), (0, padding)))))
     w.align(UNIT)
     return place
@@ -146,6 +170,7 @@ def write_weights(
             say(f"packing {role}")
             matrix = canonical.rows(decoder, role, precision)
             digest.update(canonical.tensor_digest(role, matrix.data, matrix.scale))
+            digest.update(b"" if matrix.codes is None else canonical.tensor_digest("codes", matrix.codes))
             start = w.at
             setattr(packed, role, _put_rows(w, matrix, spec.width))
             if role == ("embed" if spec.tied else "head"):

@@ -57,7 +57,9 @@ Context = Annotated[
     ),
 ]
 Kv = Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")]
-Head = Annotated[str, typer.Option(help="Language models: embedding and head as int8, or as in the source.")]
+Head = Annotated[
+    str, typer.Option(help="Language models: embedding and head as int8, int4, or as in the source (source).")
+]
 Masters = Annotated[
     str | None,
     typer.Option(help="Language models: quantise float masters by absmean or sign.", show_default=False),

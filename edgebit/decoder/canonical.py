@@ -18,7 +18,9 @@ from edgebit.decoder.precision import Precision
 from edgebit.errors import ModelError
 from edgebit.ir.graph import Array, F32Array, S8Array
 
-RowsKind: TypeAlias = Literal["s8", "bf16", "f16", "f32"]
+RowsKind: TypeAlias = Literal["s4", "s8", "bf16", "f16", "f32"]
+S4_GROUP = 32
+"""Numbers of a row that share a code, where they have four bits."""
 _MAX_SIZE = {
     "vocab": 1 << 20,
     "width": 1 << 15,
@@ -48,15 +50,19 @@ class Projection:
 @dataclass(frozen=True)
 class Rows:
     """Embedding or head: data (vocab, width) int8, binary32, binary16, or bfloat16 as uint16; scale (vocab,)
-    with int8, else None."""
+    with int8, else None. Four bits ("s4"): int8 in -8..7, codes (vocab, groups) uint8 that multiply S4_GROUP of them
+    each, the last group may have fewer."""
 
     kind: RowsKind
     data: Array
     scale: F32Array | None
+    codes: Array | None = None
 
     def take(self, ids: Array) -> F32Array:
         """The rows of some tokens, (n, width) binary32."""
         rows = widen(self.data[ids], self.kind)
+        if self.codes is not None:
+            rows = rows * np.repeat(self.codes[ids].astype(np.float32), S4_GROUP, axis=1)[:, : rows.shape[1]]
         return rows if self.scale is None else rows * self.scale[ids][:, None]
 
 
@@ -177,6 +183,8 @@ def rows(decoder: Decoder, role: str, precision: Precision) -> Rows:
     if precision.matrix == "source":
         _check_finite(widen_rows(t), where)
         return Rows(t.dtype, t.data, None)
+    if precision.matrix == "int4":
+        return _four_bits(t, where)
     q = np.empty(want, np.int8)
     scale = np.empty(want[0], np.float32)
     for start in range(0, want[0], 4096):
@@ -189,6 +197,44 @@ def rows(decoder: Decoder, role: str, precision: Precision) -> Rows:
         exact = part.astype(np.float64) / s.astype(np.float64)[:, None]
         q[start : start + 4096] = np.clip(np.rint(exact), -127, 127).astype(np.int8)
     return Rows("s8", q, scale)
+
+
+def _four_bits(t: FloatTensor, where: str) -> Rows:
+    """Groups of S4_GROUP with the code, of some, that leaves the least squared error.
+
+    A row's scale is its largest magnitude / (7 * 255); codes are tried that put a group's largest magnitude at 8,
+    7.5, 7 and 6.5 steps. Every operation is done number by number, so that all machines choose alike.
+    """
+    vocab, width = t.data.shape
+    groups = -(-width // S4_GROUP)
+    q = np.empty((vocab, width), np.int8)
+    codes = np.empty((vocab, groups), np.uint8)
+    scale = np.empty(vocab, np.float32)
+    for start in range(0, vocab, 1024):
+        part = widen(t.data[start : start + 1024], t.dtype)
+        _check_finite(part, where)
+        padded = np.pad(part, ((0, 0), (0, groups * S4_GROUP - width))).reshape(len(part), groups, S4_GROUP)
+        g = np.ascontiguousarray(padded.transpose(2, 0, 1))  # (S4_GROUP, rows, groups)
+        largest = np.abs(g).max(axis=0)
+        s = (largest.max(axis=1).astype(np.float64) / (7 * 255)).astype(np.float32)
+        s = np.where(s > 0, s, np.float32(1.0))
+        least = np.full(largest.shape, np.inf, np.float32)
+        best_q, best_code = np.zeros(g.shape, np.int8), np.zeros(largest.shape, np.uint8)
+        for steps in (8.0, 7.5, 7.0, 6.5):
+            code = np.clip(np.rint(largest / np.float32(steps) / s[:, None]), 0, 255).astype(np.float32)
+            step = code * s[:, None]
+            tried = np.clip(np.rint(g / np.where(step > 0, step, np.float32(1.0))), -8, 7)
+            error = np.zeros(largest.shape, np.float32)
+            for e in g - tried * step:
+                error += e * e
+            better = error < least
+            least = np.where(better, error, least)
+            best_q = np.where(better, tried, best_q).astype(np.int8)
+            best_code = np.where(better, code, best_code).astype(np.uint8)
+        q[start : start + 1024] = best_q.transpose(1, 2, 0).reshape(len(part), -1)[:, :width]
+        codes[start : start + 1024] = best_code
+        scale[start : start + 1024] = s
+    return Rows("s4", q, scale, codes)
 
 
 def widen_rows(t: FloatTensor) -> F32Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgebit.decoder.canonical import Projection, Rows, widen
+from edgebit.decoder.canonical import S4_GROUP, Projection, Rows, widen
 from edgebit.ir.graph import Array, F32Array, S8Array, S32Array
 from edgebit.ops import floatmath
 from edgebit.ops.linear import integer_sums
@@ -17,6 +17,8 @@ _F = np.float32
 HEAD_LANES = 16
 POSITIONS = 128
 """Attention looks at positions in blocks of this many, wherever the current one is."""
+S4_LARGEST = _F(32512)
+"""What the largest input of a head of four bits becomes: 127 * 256, of which both bytes are int8."""
 EPS = _F(1e-5)
 """The smallest largest magnitude that quantisation reckons with, as in BitNet b1.58."""
 
@@ -186,9 +188,43 @@ def gated(gate: F32Array, up: F32Array, activation: str) -> F32Array:
 
 
 def head(x: F32Array, matrix: Rows) -> F32Array:
-    """(T, width) -> (T, vocab): sums of products with the stored values in 16 lanes, times the row's scale."""
+    """(T, width) -> (T, vocab): sums of products with the stored values in 16 lanes, times the row's scale; heads of
+    four bits have their own sums."""
+    if matrix.codes is not None:
+        return _head_s4(x, matrix, matrix.codes)
     out = np.empty((len(x), len(matrix.data)), _F)
     for start in range(0, len(matrix.data), 8192):
         part = widen(matrix.data[start : start + 8192], matrix.kind)
         out[:, start : start + 8192] = lane_dots(x, part, HEAD_LANES)
     return out if matrix.scale is None else out * matrix.scale
+
+
+@np.errstate(all="ignore")
+def _head_s4(x: F32Array, matrix: Rows, codes: Array) -> F32Array:
+    """Inputs are rounded to 16 bits: a = max |x|, k = rne(x * (32512 / a)), zeros when a is not above 2^-100. Sums of
+    four products of numbers with k, elements 4 j .. 4 j + 3 of a group, are exact; as binary32 and times the group's
+    code they go to lane 8 * (group mod 2) + j of sixteen. Then (tree * row's scale) * (a / 32512)."""
+    vocab, width = matrix.data.shape
+    groups = codes.shape[1]
+    assert matrix.scale is not None
+    a = np.abs(x).max(axis=1)
+    live = a > _F(2.0**-100)
+    s = np.where(live, S4_LARGEST / np.where(live, a, _F(1)), _F(0))
+    k = np.zeros((len(x), groups * S4_GROUP), np.int32)
+    k[:, :width] = floatmath.rne(x * s[:, None])
+    unit = np.where(live, a / S4_LARGEST, _F(0)).astype(_F)
+    out = np.empty((len(x), vocab), _F)
+    block = max(1, (1 << 21) // (groups * S4_GROUP))
+    for start in range(0, vocab, block):
+        part = matrix.data[start : start + block].astype(np.int32)
+        part = np.pad(part, ((0, 0), (0, groups * S4_GROUP - width))).reshape(len(part), groups, 8, 4)
+        code = codes[start : start + block].astype(_F)
+        for t in range(len(x)):
+            quads = (part * k[t].reshape(groups, 8, 4)).sum(axis=3).astype(_F)
+            lanes = np.zeros((16, len(part)), _F)
+            for g in range(groups):
+                at = 8 * (g % 2)
+                lanes[at : at + 8] += quads[:, g].T * code[:, g]
+            total = lane_tree(lanes) * matrix.scale[start : start + block]
+            out[t, start : start + block] = total * unit[t]
+    return out

@@ -9,7 +9,7 @@ from edgebit.decoder.model import DecoderSpec
 from edgebit.errors import UsageError
 
 KvKind: TypeAlias = Literal["f32", "f16", "int8"]
-MatrixKind: TypeAlias = Literal["source", "int8"]
+MatrixKind: TypeAlias = Literal["source", "int8", "int4"]
 ActKind: TypeAlias = Literal["token", "block"]
 
 ACT_BLOCK = 128
@@ -20,8 +20,9 @@ ACT_BLOCK = 128
 class Precision:
     """kv: keys and values as binary32, binary16, or int8 with a scale for each head and position.
 
-    matrix: embedding and head as in the source, or int8 with a scale for each row. act: inputs of ternary
-    projections have one scale for a token, as BitNet is trained, or one for every 128 inputs of a token.
+    matrix: embedding and head as in the source, int8 with a scale for each row, or four bits with a scale for each
+    32 numbers (a loss worth measuring: see edgebit perplexity). act: inputs of ternary projections have one scale for
+    a token, as BitNet is trained, or one for every 128 inputs of a token.
     """
 
     kv: KvKind = "f16"

@@ -7,7 +7,7 @@
 //   CONTEXT TILE MAX_THREADS  positions, tokens of a tile, and threads there may be, at most
 //   SILU QK_NORM SUB_NORMS    1 or 0
 //   ACT_BLOCK                 inputs that share a scale; 0: all of a token's
-//   KV_KIND MATRIX_KIND       EB_D_F32, EB_D_F16, EB_D_BF16 or EB_D_S8
+//   KV_KIND MATRIX_KIND       EB_D_F32, EB_D_F16, EB_D_BF16, EB_D_S8 or (MATRIX_KIND) EB_D_S4
 //   NORM_EPS ATTEND_SCALE     binary32
 //   MATVEC MATMAT ROWDOTS ATTEND   kernels; MATMAT is left out where the layout has none
 //   ROW_MULTIPLE PANEL CHUNK  rows a kernel works on together; rows that lie together; rows of one call
@@ -28,6 +28,7 @@
 #define EB_D_F16  1
 #define EB_D_BF16 2
 #define EB_D_S8   3
+#define EB_D_S4   4
 
 #include "decoder_config.h"
 
@@ -40,6 +41,9 @@
 #define EB_D_WIDTH_PAD    EB_D_UP(EB_D_WIDTH, 16)
 #define EB_D_INNER_PAD    EB_D_UP(EB_D_INNER, 16)
 #define EB_D_FFN_PAD      EB_D_UP(EB_D_FFN, 16)
+#define EB_D_S4_COLS      EB_D_UP(EB_D_WIDTH, 64)
+#define EB_D_S4_INPUT     (EB_D_MATRIX_KIND == EB_D_S4 ? 3 * EB_D_S4_COLS / 4 : 0)
+#define EB_D_OWN          EB_D_MAX(3 * EB_D_GROUP_TOKENS * EB_D_CHUNK, EB_D_S4_INPUT)
 #define EB_D_MAX(a, b)    ((a) > (b) ? (a) : (b))
 #define EB_D_COLS_PAD     EB_D_MAX(EB_D_WIDTH_PAD, EB_D_MAX(EB_D_INNER_PAD, EB_D_FFN_PAD))
 #define EB_D_POSITIONS    128
@@ -96,7 +100,7 @@ typedef struct {
     float *part;      // [KV_HEADS][BLOCKS][TILE * SHARED] rows of HEAD_PAD: unscaled outputs of a block
     float *part_ml;   // [KV_HEADS][BLOCKS][TILE * SHARED][2]
     float *logits;    // [VOCAB rounded up to 16]
-    float *own;       // this thread's: sums and products of one call
+    float *own;       // this thread's: sums and products of one call (or a head's input)
 } eb_d_scratch;
 
 size_t EB_D(kv_bytes)(int32_t context);

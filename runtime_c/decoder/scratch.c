@@ -2,7 +2,7 @@
 // Where everything lies in the scratch, and the start of a run.
 #include "decoder.h"
 
-enum { OWN = 3 * EB_D_GROUP_TOKENS * EB_D_CHUNK };
+enum { OWN = EB_D_OWN };
 _Static_assert(OWN >= 2 * EB_D_POSITIONS, "scores of two queries fit what a thread has");
 _Static_assert(EB_D_CHUNK % EB_D_PANEL == 0 && EB_D_CHUNK % 16 == 0 && EB_D_PANEL % EB_D_ROW_MULTIPLE == 0,
                "rows of a call are whole panels");

@@ -33,6 +33,16 @@ MODELS: dict[str, tuple[DecoderSpec, dict[str, Any], dict[str, Any]]] = {
         {"kv": "int8", "matrix": "int8"},
     ),
     "rows": (LONG, {"scales": "row"}, {"kv": "f16", "matrix": "int8"}),
+    "four_bits": (
+        small_spec(vocab=83, width=80, tied=True),
+        {"dtype": "bf16"},
+        {"kv": "f16", "matrix": "int4"},
+    ),
+    "four_bits_wide": (
+        small_spec(vocab=35, width=1072, heads=2, kv_heads=1, layers=1),
+        {"dtype": "f16"},
+        {"kv": "f16", "matrix": "int4"},
+    ),
     "groups_of_16": (
         small_spec(width=56, ffn=72, vocab=1, eos=(0,)),
         {"scales": "group", "group": 16, "bias": True},
@@ -183,7 +193,7 @@ def test_a_mismatch_names_the_layer(tiny: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_exported_leaves_nothing_behind(tmp_path: Path) -> None:
     decoder = random_decoder(small_spec())
     for target, options, why in (
-        ("pico", {}, "Linux boards"),
+        ("cortex-m0plus", {}, "exported for boards"),
         ("host", {"context": 301}, r"1\.\.300"),
         ("host", {"kv": "f8"}, "--kv f8"),
     ):
