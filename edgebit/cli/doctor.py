@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from edgebit.cli._output import JsonFlag, Output
+from edgebit.devices.rp2040js import find_rp2040js
 from edgebit.errors import ToolchainError, WriteError
 from edgebit.flash.base import Need, flashers
 from edgebit.resources import cache_dir, data_dir
@@ -69,6 +70,7 @@ def checks() -> list[Check]:
         out.append(Check(name, found, True, purpose, f"pip install {name}"))
     for name, (purpose, fix) in _TOOLS.items():
         out.append(Check(name, shutil.which(name), False, purpose, fix))
+    out.append(_rp2040js())
     for need in dict.fromkeys([*(n for f in flashers().values() for n in f.needs), _PLATFORMIO]):
         out.append(Check(need.name, _found(need), False, need.purpose, need.fix))
     for folder in ("runtime_c", "boards", "exporters"):
@@ -80,6 +82,14 @@ def checks() -> list[Check]:
     except WriteError as e:
         out.append(Check("cache", None, True, "compiler caches", str(e)))
     return out
+
+
+def _rp2040js() -> Check:
+    purpose = "--emulate=rp2040js on Picos, USB included"
+    try:
+        return Check("rp2040js", str(find_rp2040js()[1]), False, purpose, "")
+    except ToolchainError as e:
+        return Check("rp2040js", None, False, purpose, str(e).partition("; or use")[0])
 
 
 def _found(need: Need) -> str | None:

@@ -9,7 +9,9 @@ import typer
 from edgebit.bench.folder import ExportFolder
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
+from edgebit.errors import UsageError
 from edgebit.flash.base import Chosen, Flasher, answers_already, choose_flasher
+from edgebit.flash.ssh import roll_back
 from edgebit.toolchain.build import build_export, current_build
 from edgebit.toolchain.pio import run_platformio
 
@@ -37,6 +39,9 @@ def command(
         bool,
         typer.Option("--service", help="With --host: also install a systemd unit that runs the program."),
     ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="With --host: go back to the version that ran there before.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write even when the board already runs this image.")
     ] = False,
@@ -49,8 +54,29 @@ def command(
 
     Builds when needed, finds the board by what it says of itself (never by a guess), skips a board that already runs this
     image, and asks the board afterwards which model it holds. With --emulate the image boots in the emulated board.
+    A Linux board keeps the version before: --rollback goes back to it, and again forth.
     """
     output = Output(json)
+    if rollback:
+        if host is None or any(
+            (path, board, emulate is not None, method, volume, port, probe, service, driver)
+        ):
+            raise UsageError(
+                "--rollback takes --host [USER@]HOST and nothing else: it changes what runs there"
+            )
+        if dry_run:
+            steps = [
+                f"point the link `current` on {host} to the version before, and `previous` to the one that runs",
+                "ask it for its model and image; if it does not answer, point them back",
+            ]
+            for s in steps:
+                output.say(s)
+            output.result({"host": host, "steps": steps, "done": False})
+            return
+        said = roll_back(host)
+        output.say(f": {said}", head="done", good=True)
+        output.result({"host": host, "said": said, "done": True})
+        return
     folder = o.find_export(path, board)
     target = folder.board(board)
     chosen = Chosen(volume=volume, port=port, probe=probe, host=host, emulate=emulate, service=service)

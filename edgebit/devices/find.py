@@ -61,6 +61,13 @@ def connected_ports(board: Board) -> list[str]:
     return [p.device for p in list_serial_ports() if p.vid is not None and (p.vid, p.pid) in board.usb_ids]
 
 
+def own_ports(board: Board) -> list[str]:
+    """Serial ports that are the board's own USB, not a debugger's or an adapter's."""
+    if board.usb is None:
+        return []
+    return [p.device for p in list_serial_ports() if (p.vid, p.pid) == board.usb.ids]
+
+
 def plugged_in(board: Board, others: Sequence[Board] = ()) -> list[str]:
     """What of a board is on this machine's USB: serial ports by name, and boards that wait for an image.
 

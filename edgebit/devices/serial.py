@@ -145,6 +145,18 @@ class SerialTransport:
         self._port.close()
 
 
+TOUCH_BAUD = 1200
+"""A port closed at this speed is the sign that Arduino made common: firmware restarts into its boot loader."""
+
+
+def touch(port: str) -> None:
+    """Ask what is behind a USB serial port to restart into its boot loader; PortError when it cannot be opened."""
+    try:
+        serial.Serial(port, TOUCH_BAUD).close()
+    except (serial.SerialException, OSError) as e:
+        raise explain(port, e) from e
+
+
 def open_port(port: str, baud: int) -> Transport:
     """Open a serial port or URL; `socket://host:port` becomes a plain TCP connection."""
     if port.startswith("socket://"):

@@ -323,10 +323,19 @@ def not_writable(place: Path, error: OSError, again: str) -> EdgebitError:
 
 
 def confirm(
-    board: Board, built: Built, model_id: str | None, chosen: Chosen = NOTHING, seconds: float = 5.0
+    board: Board,
+    built: Built,
+    model_id: str | None,
+    chosen: Chosen = NOTHING,
+    seconds: float = 5.0,
+    *,
+    own_usb: bool = False,
 ) -> str:
-    """Ask a freshly flashed board who it is, where its port is known; what came of it, as a clause."""
-    if chosen.port is None and (board.uart is None or not connected_ports(board)):
+    """Ask a freshly flashed board who it is, where its port is known; what came of it, as a clause.
+
+    own_usb: the board is plugged in by its own USB, so that its serial port will come back, if perhaps not at once.
+    """
+    if not own_usb and chosen.port is None and (board.uart is None or not connected_ports(board)):
         return "it was not asked who it is: connect its UART and run edgebit verify --port PORT"
     deadline = time.monotonic() + seconds
     while True:
@@ -338,6 +347,9 @@ def confirm(
         except NoBoardError as e:
             if e.details.get("candidates") or time.monotonic() > deadline:
                 raise
+        except PortError as e:  # not there yet, or not yet given to its users
+            if not own_usb or time.monotonic() > deadline:
+                raise PortError(f"the image was written, but {e}") from e
         except LinkError as e:
             if time.monotonic() > deadline:
                 raise LinkError(f"the image was written, but {e}") from e

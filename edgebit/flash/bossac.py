@@ -9,10 +9,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import serial
-
 from edgebit.board import Board
-from edgebit.devices.serial import SerialPort, explain, list_serial_ports
+from edgebit.devices.serial import SerialPort, explain, list_serial_ports, touch
 from edgebit.errors import EdgebitError, NoBoardError, ToolchainError
 from edgebit.flash.base import NOTHING, Built, Chosen, Need, ask, confirm, expected, read_image
 from edgebit.flash.external import call, program
@@ -91,10 +89,7 @@ def _bootloader(board: Board, port: SerialPort) -> str:
     wanted = tuple(board.flash_methods["bossac"]["bootloader"])
     if (port.vid, port.pid) == wanted:
         return port.device
-    try:
-        serial.Serial(port.device, 1200).close()
-    except (serial.SerialException, OSError) as e:
-        raise explain(port.device, e) from e
+    touch(port.device)
     deadline = time.monotonic() + RESTART_SECONDS
     while time.monotonic() < deadline:
         there = [

@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 from edgebit.board import Board
 from edgebit.core import Core
+from edgebit.devices.link import Link
 from edgebit.devices.open import open_device
-from edgebit.devices.ssh import ROOT, remote
+from edgebit.devices.ssh import ROOT, open_remote, remote
 from edgebit.errors import EdgebitError, LinkError, NoBoardError, ToolchainError, WriteError, WrongBoardError
 from edgebit.flash.base import NOTHING, Built, Chosen, Need
 
 _NEED = Need("ssh", "flashing Raspberry Pis (--host)", "install openssh-client")
-_DIFFERS, _NO_START, _NO_SYSTEMD = 41, 42, 43
+_DIFFERS, _NO_START, _NO_SYSTEMD, _NO_OTHER = 41, 42, 43, 44
 SERVICE_PORT = 7070
 
 _LOOK = f"""uname -m
@@ -61,6 +62,20 @@ if [ -n "$old" ]; then
 else
     rm -f current
 fi
+"""
+
+_SWAP = f"""set -eu
+cd {ROOT} 2>/dev/null || exit {_NO_OTHER}
+now=$(readlink current || true)
+old=$(readlink previous || true)
+[ -n "$old" ] && [ -x "$old/program" ] && [ "$old" != "$now" ] || exit {_NO_OTHER}
+ln -sfn "$old" current.new
+mv -Tf current.new current
+if [ -n "$now" ]; then
+    ln -sfn "$now" previous.new
+    mv -Tf previous.new previous
+fi
+echo "$old"
 """
 
 _TIDY = f"""cd {ROOT}/versions && for v in *; do
@@ -258,6 +273,30 @@ def _roll_back(host: str) -> str:
         return f"and going back to the version before failed: {e}"
     old = Path(said.strip()).name
     return f"went back to {old}" if old else "no version before it is there to go back to"
+
+
+def roll_back(host: str) -> str:
+    """Switch a host to the version before, and see that it answers; what was done, in a sentence.
+
+    The two change places, so that the same again undoes it; so does a version before that does not answer.
+    """
+    old = _swap(host)
+    try:
+        with Link(open_remote(f"ssh://{host.removeprefix('ssh://')}")) as link:
+            hello = link.hello()
+    except EdgebitError as e:
+        raise type(e)(f"{e}; went forth again to {_swap(host)}", details=e.details) from e
+    return f"{host} went back to {old}; it answers as {hello.model_name!r}, image {hello.image_id}"
+
+
+def _swap(host: str) -> str:
+    """The name of the version that `current` now is."""
+    status, said = remote(host, ["sh", "-s"], _SWAP.encode(), doing="going back to the version before")
+    if status == _NO_OTHER:
+        raise WriteError(f"{host} has no version before the one that runs: nothing was changed")
+    if status:
+        raise WriteError(f"{host} could not go back (status {status}); look into {ROOT} there")
+    return Path(said.strip()).name
 
 
 def _service(host: str, chosen: Chosen) -> str:

@@ -1,12 +1,17 @@
-"""UF2 over the drive that RP2040 and RP2350 show when they start with BOOTSEL held."""
+"""UF2 over the drive that RP2040 and RP2350 show when they start with BOOTSEL held.
+
+A board that runs our firmware, or another program that does the same, is asked over its USB serial port to start so.
+"""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from edgebit.board import Board
 from edgebit.devices.bootrom import refusal
-from edgebit.devices.find import usb_devices
+from edgebit.devices.find import own_ports, usb_devices
+from edgebit.devices.serial import touch
 from edgebit.errors import NoBoardError, ToolchainError, WriteError, WrongBoardError
 from edgebit.flash.base import (
     NOTHING,
@@ -26,6 +31,7 @@ from edgebit.toolchain.uf2 import read_uf2
 
 INFO = "INFO_UF2.TXT"
 RESTART_SECONDS = 10.0
+DRIVE_SECONDS = 15.0
 _NAME = "EDGEBIT.UF2"
 
 
@@ -41,7 +47,11 @@ class Uf2Flasher:
     def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
         image = "the image" if built is None else f"{len(checked_image(board, built)[0])} bytes"
         plug_in = f"plug the {board.title} in with BOOTSEL held (it is not there now)"
-        first, drive = expected(lambda: find_drive(board, chosen.volume), chosen.volume, plug_in, "its drive")
+        port = _own_port(board, chosen)
+        ask_it = (
+            plug_in if port is None else f"close {port} at 1200 baud, which restarts the board into BOOTSEL"
+        )
+        first, drive = expected(lambda: find_drive(board, chosen.volume), chosen.volume, ask_it, "its drive")
         return [
             *first,
             f"check that {drive} is a {board.title} by its {INFO}",
@@ -54,7 +64,8 @@ class Uf2Flasher:
         self, board: Board, built: Built, chosen: Chosen = NOTHING, *, model_id: str | None = None
     ) -> str:
         data, image = checked_image(board, built)
-        drive = find_drive(board, chosen.volume)
+        by_usb = _waits(board) or _own_port(board, chosen) is not None
+        drive = _boot_loader(board, chosen)
         again = "plug the board in again with BOOTSEL held, and repeat"
         check_room(drive / _NAME, data)
         try:
@@ -74,7 +85,7 @@ class Uf2Flasher:
         )
         return (
             f"{len(image)} bytes of flash written through {drive}{seen}; the {board.title} restarted; "
-            + confirm(board, built, model_id, chosen)
+            + confirm(board, built, model_id, chosen, own_usb=by_usb and board.usb is not None)
         )
 
 
@@ -119,6 +130,43 @@ def board_id(drive: Path) -> str | None:
     return ""
 
 
+def _waits(board: Board) -> bool:
+    """Whether a board of this kind shows itself on USB as one that waits for an image."""
+    return any((d.vid, d.pid) in board.bootloader_ids for d in usb_devices())
+
+
+def _own_port(board: Board, chosen: Chosen) -> str | None:
+    """The USB serial port of the board that runs a program; None when there is none, or it is not the one chosen."""
+    ports = own_ports(board)
+    if chosen.port is not None:
+        return chosen.port if chosen.port in ports else None
+    if len(ports) > 1:
+        raise NoBoardError(
+            f"more than one {board.title} is connected: {', '.join(ports)}; choose with --port",
+            details={"candidates": ports},
+        )
+    return ports[0] if ports else None
+
+
+def _boot_loader(board: Board, chosen: Chosen) -> Path:
+    """The board's drive. A board that runs is asked for it first."""
+    try:
+        return find_drive(board, chosen.volume)
+    except NoBoardError as e:
+        port = None if e.details.get("candidates") or _waits(board) else _own_port(board, chosen)
+        if port is None:
+            raise
+    touch(port)
+    deadline = time.monotonic() + DRIVE_SECONDS
+    while True:
+        try:
+            return find_drive(board, chosen.volume)
+        except NoBoardError as e:
+            if e.details.get("candidates") or time.monotonic() > deadline:
+                raise NoBoardError(f"{port} was asked to restart into BOOTSEL, but {e}") from e
+        time.sleep(0.2)
+
+
 def find_drive(board: Board, volume: str | None) -> Path:
     """The board's drive, among those mounted or the one named."""
     wanted = str(board.flash_methods["uf2"]["board_id"])
@@ -138,7 +186,7 @@ def find_drive(board: Board, volume: str | None) -> Path:
         raise WrongBoardError(f"no {board.title} ({wanted}) waits for an image, but there is {names}")
     if volume is not None:
         raise NoBoardError(f"{volume} is not a drive of a board in BOOTSEL mode: it has no {INFO}")
-    if any((d.vid, d.pid) in board.bootloader_ids for d in usb_devices()):
+    if _waits(board):
         raise NoBoardError(
             f"a {board.title} waits for an image, but its drive {wanted} is not mounted: run "
             f"`udisksctl mount -b /dev/disk/by-label/{wanted}`, or mount it and name it with --volume"

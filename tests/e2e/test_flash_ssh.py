@@ -277,6 +277,28 @@ def test_a_program_that_does_not_answer_is_taken_back(
     assert edgebit("verify", first, "--port", "ssh://pi", "--json").json["bit_exact"] is True
 
 
+def test_going_back_and_forth(pi: Pi, exports: tuple[Path, Path], edgebit: Callable[..., Any]) -> None:
+    first, second = exports
+    nothing = edgebit("flash", "--rollback", "--host", "pi", "--json", code=11).json["error"]
+    assert "no version before" in nothing
+    old = edgebit("flash", first, "--host", "pi", "--json").json["image_id"]
+    assert "no version" in edgebit("flash", "--rollback", "--host", "pi", "--json", code=11).json["error"]
+    new = edgebit("flash", second, "--host", "pi", "--json").json["image_id"]
+    dry = edgebit("flash", "--rollback", "--host", "pi", "--dry-run", "--json").json
+    assert "version before" in dry["steps"][0]
+    assert pi.versions() == {"current": f"versions/{new}", "previous": f"versions/{old}"}
+    said = edgebit("flash", "--rollback", "--host", "pi", "--json").json["said"]
+    assert f"went back to {old}; it answers as 'digits'" in said
+    assert pi.versions() == {"current": f"versions/{old}", "previous": f"versions/{new}"}
+    pi.trouble('case "$SSH_ORIGINAL_COMMAND" in\nexec*) exit 3;;\nesac\n')
+    said = edgebit("flash", "--rollback", "--host", "pi", "--json", code=10).json["error"]
+    assert f"went forth again to {old}" in said
+    assert pi.versions()["current"] == f"versions/{old}"
+    pi.trouble("")
+    edgebit("flash", second, "--rollback", "--host", "pi", "--json", code=2)
+    edgebit("flash", "--rollback", "--json", code=2)
+
+
 def test_without_a_host_or_with_a_bad_one(
     pi: Pi, exports: tuple[Path, Path], edgebit: Callable[..., Any]
 ) -> None:
