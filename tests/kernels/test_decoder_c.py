@@ -38,11 +38,6 @@ MODELS: dict[str, tuple[DecoderSpec, dict[str, Any], dict[str, Any]]] = {
         {"dtype": "bf16"},
         {"kv": "f16", "matrix": "int4"},
     ),
-    "four_bits_wide": (
-        small_spec(vocab=35, width=1072, heads=2, kv_heads=1, layers=1),
-        {"dtype": "f16"},
-        {"kv": "f16", "matrix": "int4"},
-    ),
     "groups_of_16": (
         small_spec(width=56, ffn=72, vocab=1, eos=(0,)),
         {"scales": "group", "group": 16, "bias": True},

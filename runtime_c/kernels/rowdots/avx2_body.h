@@ -42,6 +42,10 @@ ROWDOTS_TARGET EB_ROWDOTS_DECL(ROWDOTS_NAME) {
         rowdots_lanes s2 = zero;
         rowdots_lanes s3 = zero;
         for (int32_t k = 0; k < cols; k += 16) {
+            _mm_prefetch((const char *)(row3 + cols + k), _MM_HINT_T0); // what the next four rows hold here
+            _mm_prefetch((const char *)(row3 + 2 * cols + k), _MM_HINT_T0);
+            _mm_prefetch((const char *)(row3 + 3 * cols + k), _MM_HINT_T0);
+            _mm_prefetch((const char *)(row3 + 4 * cols + k), _MM_HINT_T0);
             const __m256 low = _mm256_loadu_ps(x + k);
             const __m256 high = _mm256_loadu_ps(x + k + 8);
             rowdots_step(&s0, row + k, low, high);

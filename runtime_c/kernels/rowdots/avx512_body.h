@@ -35,6 +35,10 @@ ROWDOTS_TARGET EB_ROWDOTS_DECL(ROWDOTS_NAME) {
         __m512 s2 = s0;
         __m512 s3 = s0;
         for (int32_t k = 0; k < cols; k += 16) {
+            _mm_prefetch((const char *)(row3 + cols + k), _MM_HINT_T0); // what the next four rows hold here
+            _mm_prefetch((const char *)(row3 + 2 * cols + k), _MM_HINT_T0);
+            _mm_prefetch((const char *)(row3 + 3 * cols + k), _MM_HINT_T0);
+            _mm_prefetch((const char *)(row3 + 4 * cols + k), _MM_HINT_T0);
             const __m512 in = _mm512_loadu_ps(x + k);
             s0 = rowdots_step(s0, ROWDOTS_LOAD(row + k), in);
             s1 = rowdots_step(s1, ROWDOTS_LOAD(row1 + k), in);

@@ -44,6 +44,7 @@ EB_INLINE AVX2 void s4_rows(const uint8_t *w, const eb_s4_vector *x, float *y, i
         for (int i = 0; i < n; i++) {
             const uint8_t *row = w + (size_t)i * step;
             const __m256i v = _mm256_loadu_si256((const void *)(row + 32 * p));
+            _mm_prefetch((const char *)(row + 4 * step + 32 * p), _MM_HINT_T0);
             const uint8_t *code = row + cols / 2 + 2 * p;
             even[i] = s4_step(even[i], _mm256_and_si256(v, mask), &in0, code[0]);
             odd[i] = s4_step(odd[i], _mm256_and_si256(_mm256_srli_epi16(v, 4), mask), &in1, code[1]);

@@ -61,6 +61,7 @@ EB_INLINE VNNI void s4_rows(const uint8_t *w, const eb_s4_vector *x, float *y, i
             const s4_input in = {_mm512_loadu_si512(x->high + 64 * p), _mm512_loadu_si512(x->low + 64 * p),
                                  _mm512_loadu_si512(x->less + 16 * p)};
             for (int i = 0; i < n; i++) {
+                _mm_prefetch((const char *)(w + (size_t)(i + 4) * step + 32 * p), _MM_HINT_T0);
                 sum[i] = s4_step(sum[i], w + (size_t)i * step + 32 * p, &in, codes[i], which);
             }
             which = _mm512_add_epi32(which, _mm512_set1_epi32(2));
