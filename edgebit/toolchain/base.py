@@ -29,7 +29,8 @@ class Job:
     quoted are include folders for #include "..." only, so that no file in them hides a system header; includes
     are for both kinds. script is the linker script, "" for the linker's own; entry the symbol execution starts
     at. A hosted program has the system's C library and start-up; all others have neither. static_libc: a hosted
-    program for Linux with a C library of its own, for whatever machine it is run on.
+    program for Linux that brings its C library, for whatever machine it is run on; programs for this machine may
+    use the one that is here.
     """
 
     folder: Path
@@ -108,15 +109,27 @@ class Toolchain(ABC):
     def command(self, job: Job) -> list[str]:
         """The one command line that compiles and links the job."""
 
+    def commands(self, job: Job) -> list[list[str]]:
+        """The command lines that build the job, in order. Files that only pass between them are beside the
+        output, named as `between` names them."""
+        return [self.command(job)]
+
     def environment(self) -> Mapping[str, str]:
         """Additions to the environment of the command."""
         return {}
 
     def build(self, job: Job) -> None:
         """Run the command; ToolchainError with the first errors when the compiler refuses."""
-        run(self.command(job), job.folder, self.environment(), what=f"{self.name} for {job.core.title}")
+        for command in self.commands(job):
+            run(command, job.folder, self.environment(), what=f"{self.name} for {job.core.title}")
+        between(job).unlink(missing_ok=True)
         if not job.output.is_file():
             raise ToolchainError(f"{self.name} ended without an error but wrote no {job.output.name}")
+
+
+def between(job: Job) -> Path:
+    """The object file of a job that is compiled by one command line and linked by another."""
+    return job.output.with_suffix(".o")
 
 
 def run(command: Sequence[str], folder: Path, env: Mapping[str, str], *, what: str) -> str:

@@ -17,7 +17,7 @@ from edgebit.board import Board
 from edgebit.core import Core
 from edgebit.errors import FitError, ModelError, ToolchainError, WriteError
 from edgebit.resources import folder_atomically
-from edgebit.toolchain.base import Toolchain, find_toolchain, toolchains
+from edgebit.toolchain.base import Toolchain, between, find_toolchain, toolchains
 from edgebit.toolchain.decode import check_isa
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.recipe import Recipe, read_recipe
@@ -157,8 +157,9 @@ def _fingerprint(recipe: Recipe, chain: Toolchain, version: str, out: Path) -> s
     """SHA-256 of everything the program depends on."""
     h = hashlib.sha256()
     job = recipe.job(out / ELF)
-    command = [a for a in chain.command(job) if a != str(job.output)][1:]
-    h.update(json.dumps([version, command, recipe.boot2, recipe.uf2_family], sort_keys=True).encode())
+    files = {str(job.output), str(between(job))}
+    commands = [[a for a in c if a not in files][1:] for c in chain.commands(job)]
+    h.update(json.dumps([version, commands, recipe.boot2, recipe.uf2_family], sort_keys=True).encode())
     found = (p for p in recipe.folder.rglob("*") if p.suffix in (".c", ".h", ".S", ".ld"))
     try:
         for path in sorted({*found, *(recipe.folder / s for s in job.sources)}):
