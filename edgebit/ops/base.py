@@ -121,6 +121,11 @@ class Op(ABC):
         does not."""
         return None
 
+    def requantises(self, stem: str) -> bool:
+        """Whether this kernel requantises by a kernel of its own, priced with it, and not in the epilogue that
+        all others share."""
+        return False
+
     def samples(self, rng: np.random.Generator) -> Sample | None:
         """A random well-formed single-node graph, sizes small and awkward; None when not applicable."""
         return None

@@ -39,7 +39,7 @@ from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, strip_work
 from edgebit.ops.support import bad, c_ints, integer, integers, output
-from edgebit.ops.tiles_c import FAMILIES, lower_tiles, tile_work, tiled_families
+from edgebit.ops.tiles_c import FAMILIES, is_packed, lower_tiles, tile_work, tiled_families
 
 _SHORT = 12  # bytes that eb_conv2d_copy copies without a call
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
@@ -179,6 +179,10 @@ class Conv2d(Op):
         if family in BANDED:
             return band_work(node, w, g, choice)
         return strip_work(node, w, g, choice) if family in STRIP_FAMILIES else None
+
+    def requantises(self, stem: str) -> bool:
+        family = stem.split("__")[0]
+        return family in (*BANDED, *STRIP_FAMILIES) or (family in FAMILIES and is_packed(stem))
 
     def samples(self, rng: np.random.Generator) -> Sample:
         def pick(*values: int) -> int:

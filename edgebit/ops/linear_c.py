@@ -15,6 +15,7 @@ Scratch, all regions at multiples of 16 bytes:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,6 +120,34 @@ class Epilogue:
     flags: tuple[str, ...]
     consts: tuple[CConst, ...]
 
+    def driver(
+        self, name: str, params: str, inputs: Sequence[str], weights: Sequence[CConst], call: str
+    ) -> str:
+        """The C function `name` of a layer: it makes the eb_epilogue `e` and says `call`.
+
+        params: the type of its parameters `p`; inputs: declarations of its activations; weights: of these and of
+        the epilogue's constants it takes pointers; then come `y` and `scratch`.
+        """
+        y = "int8_t" if self.kind == "requant" else "float"
+        parameters = [f"const {params} *p", *inputs]
+        parameters += [f"const {c.ctype} *{c.suffix}" for c in (*weights, *self.consts)]
+        parameters += [f"{y} *y", "void *scratch"]
+        members = [f".kind = EB_EPILOGUE_{self.kind.upper()}", f".flags = {' | '.join(self.flags) or '0'}"]
+        members += [f".{c.suffix} = {c.suffix}" for c in self.consts]
+        members += [".d = d"] if self.kind == "dynamic" else []
+        gap = ",\n        "
+        return (
+            f"EB_NOINLINE static void {name}(\n        {gap.join(parameters)}) {{\n"
+            f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
+            f"    {call};\n"
+            "}\n"
+        )
+
+    @property
+    def dynamic(self) -> tuple[str, ...]:
+        """The declaration of the units of dynamic int8 inputs, when there are such."""
+        return ("const float *d",) if self.kind == "dynamic" else ()
+
 
 def epilogue_of(node: Node, outs: int) -> Epilogue:
     """The steps of a node's epilogue and their constants."""
@@ -147,17 +176,6 @@ def _function(name: str, header: str, driver: str, packed: Packed, epilogue: Epi
     family = packed.stem.split("__")[0]
     numbers = "f32" if family.endswith("_f32") else "s8"
     x, acc = ("float", "float") if numbers == "f32" else ("int8_t", "int32_t")
-    y = "int8_t" if epilogue.kind == "requant" else "float"
-    dynamic = ["const float *d"] if epilogue.kind == "dynamic" else []
-    parameters = [f"const eb_{header}_params *p", f"const {x} *x", *dynamic]
-    parameters += [f"const {c.ctype} *{c.suffix}" for c in (packed.const, *epilogue.consts)]
-    parameters += [f"{y} *y", "void *scratch"]
-    members = [
-        f".kind = EB_EPILOGUE_{epilogue.kind.upper()}",
-        f".flags = {' | '.join(epilogue.flags) or '0'}",
-    ]
-    members += [f".{c.suffix} = {c.suffix}" for c in epilogue.consts]
-    members += [".d = d"] if dynamic else []
     if driver == "depthwise":
         inputs = f"const {x} *const *tap, {acc} *acc, int32_t taps, int32_t channels, int32_t multiplier"
         passed = "tap, acc, taps, channels, multiplier"
@@ -167,16 +185,18 @@ def _function(name: str, header: str, driver: str, packed: Packed, epilogue: Epi
     else:
         inputs = f"const {x} *x, {acc} *acc, int32_t rows, int32_t cols, void *scratch"
         passed = "x, acc, rows, cols, scratch"
-    gap = ",\n        "
+    layer = epilogue.driver(
+        name,
+        f"eb_{header}_params",
+        (f"const {x} *x", *epilogue.dynamic),
+        (packed.const,),
+        f"eb_{driver}_{numbers}(p, x, w, {name}_product, &e, y, scratch)",
+    )
     return (
         f'#include "{header}/{header}.h"\n'
         f'#include "{family}/{family}.h"\n\n'
         f"EB_{family.upper()}_DECL(eb_{packed.stem});\n\n"
         f"EB_INLINE void {name}_product(\n        const void *w, {inputs}) {{\n"
         f"    eb_{packed.stem}(w, {passed});\n"
-        f"}}\n\n"
-        f"EB_NOINLINE static void {name}(\n        {gap.join(parameters)}) {{\n"
-        f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
-        f"    eb_{driver}_{numbers}(p, x, w, {name}_product, &e, y, scratch);\n"
-        f"}}\n"
+        f"}}\n\n{layer}"
     )

@@ -229,16 +229,6 @@ class _Text:
         )
 
     def _layer(self) -> str:
-        e = self.epilogue
-        y = "int8_t" if e.kind == "requant" else "float"
-        dynamic = ["const float *d"] if e.kind == "dynamic" else []
-        parameters = ["const eb_conv2d_strips_params *p", "const int8_t *x", *dynamic]
-        passed = [] if self.weights.symbol else [self.weights]
-        parameters += [f"const {c.ctype} *{c.suffix}" for c in (*passed, *e.consts)]
-        parameters += [f"{y} *y", "void *scratch"]
-        members = [f".kind = EB_EPILOGUE_{e.kind.upper()}", f".flags = {' | '.join(e.flags) or '0'}"]
-        members += [f".{c.suffix} = {c.suffix}" for c in e.consts]
-        members += [".d = d"] if dynamic else []
         arguments = [
             "p",
             "x",
@@ -251,10 +241,10 @@ class _Text:
             "scratch",
             str(int(self.plain)),
         ]
-        gap = ",\n        "
-        return (
-            f"EB_NOINLINE static void {self.name}(\n        {gap.join(parameters)}) {{\n"
-            f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
-            f"    eb_conv2d_strips({', '.join(arguments)});\n"
-            "}\n"
+        return self.epilogue.driver(
+            self.name,
+            "eb_conv2d_strips_params",
+            ("const int8_t *x", *self.epilogue.dynamic),
+            () if self.weights.symbol else (self.weights,),
+            f"eb_conv2d_strips({', '.join(arguments)})",
         )

@@ -97,13 +97,13 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     )
 
 
-def _packed(stem: str) -> bool:
+def is_packed(stem: str) -> bool:
     """Whether the kernel's inputs are packed pixels, eight at a time."""
     return not stem.startswith("tdots_s8__")
 
 
 def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _Tile:
-    packed = _packed(stem)
+    packed = is_packed(stem)
     pixels = PIXELS if packed else DOT_PIXELS
     copy = round_up(g.cols, 4) if g.c % 4 else 0
     if packed:
@@ -139,7 +139,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     """
     layout = layout_of(choice.layout)
     matrix = w.values.reshape(g.outs, -1)
-    pixels = PIXELS if _packed(choice.stem) else DOT_PIXELS
+    pixels = PIXELS if is_packed(choice.stem) else DOT_PIXELS
     tiles = g.n * -(-g.oh * g.ow // pixels)
     counts: dict[str, float] = {
         "call": 1,
@@ -153,7 +153,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "element": g.pixels * g.outs,
         "step": g.pixels * g.outs * epilogue_steps(node),
     }
-    if _packed(choice.stem):
+    if is_packed(choice.stem):
         counts |= _finish_work(
             node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
         )
@@ -197,7 +197,7 @@ class _Text:
 
     @property
     def packed(self) -> bool:
-        return _packed(self.stem)
+        return is_packed(self.stem)
 
     @property
     def plain(self) -> bool:
@@ -286,16 +286,6 @@ class _Text:
         )
 
     def _layer(self) -> str:
-        e = self.epilogue
-        y = "int8_t" if e.kind == "requant" else "float"
-        dynamic = ["const float *d"] if e.kind == "dynamic" else []
-        parameters = ["const eb_conv2d_tiles_params *p", "const int8_t *x", *dynamic]
-        passed = [] if self.weights.symbol else [self.weights]
-        parameters += [f"const {c.ctype} *{c.suffix}" for c in (*passed, *e.consts)]
-        parameters += [f"{y} *y", "void *scratch"]
-        members = [f".kind = EB_EPILOGUE_{e.kind.upper()}", f".flags = {' | '.join(e.flags) or '0'}"]
-        members += [f".{c.suffix} = {c.suffix}" for c in e.consts]
-        members += [".d = d"] if dynamic else []
         product = self.weights.symbol or f"eb_conv2d_{self.stem}"
         arguments = [
             "p",
@@ -310,10 +300,10 @@ class _Text:
             str(int(self.edges == "_padded")),
             "2" if self.plain else str(int(not self.packed)),
         ]
-        gap = ",\n        "
-        return (
-            f"EB_NOINLINE static void {self.name}(\n        {gap.join(parameters)}) {{\n"
-            f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
-            f"    eb_conv2d_tiles(\n            {', '.join(arguments)});\n"
-            "}\n"
+        return self.epilogue.driver(
+            self.name,
+            "eb_conv2d_tiles_params",
+            ("const int8_t *x", *self.epilogue.dynamic),
+            () if self.weights.symbol else (self.weights,),
+            f"eb_conv2d_tiles(\n            {', '.join(arguments)})",
         )

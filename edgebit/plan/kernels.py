@@ -33,9 +33,6 @@ DEFAULT_COST: dict[str, float] = {"call": 60.0, "row": 20.0, "mac": 12.0, "eleme
 """What work costs on a core whose table says nothing of a kernel, of its family's reference code or of
 "default": about what plain C costs on a small core. Such prices are marked as not modelled."""
 
-_REQUANTISE = ("tpixels_s8__", "tstrips_s8__", "strips_s8__", "pixels_s8__", "dwconv3x3_")
-"""Kernels that have kernels of their own for requantisation, priced with them."""
-
 _MARK = re.compile(r"^EB_KERNEL\(\s*(\w+)\s*,\s*(\w+)\s*,\s*(\w+)\s*\)\s*;", re.MULTILINE)
 
 
@@ -143,7 +140,7 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
     if e is None:
         return (stem,)
     kind = "requant" if isinstance(e, Requant) else "dynamic" if len(node.inputs) > 2 else "affine"
-    if kind == "requant" and stem.startswith(_REQUANTISE):
+    if kind == "requant" and op_of(node).requantises(stem):
         return (stem,)
     return (stem, f"epilogue_{kind}")
 
