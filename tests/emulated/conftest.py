@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from edgebit.toolchain.base import Job, find_toolchain
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.uf2 import BOOT2_BYTES, seal_boot2
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers of this folder (`import account_checks`)
 TINY = Path(__file__).parents[1] / "unit" / "tiny_app"
 
 

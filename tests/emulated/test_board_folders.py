@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from account_checks import MEASURED, check_account
 from edgebit.exporters.firmware import port_files
 
 from edgebit.bench.folder import ExportFolder
@@ -21,6 +23,7 @@ from edgebit.devices.open import emulators
 from edgebit.devices.uart_models import MODELS
 from edgebit.errors import ToolchainError
 from edgebit.flash.base import flashers
+from edgebit.plan.plan import Plan
 from edgebit.toolchain.base import find_toolchain, run
 from edgebit.toolchain.build import BuildResult, build_export
 from edgebit.toolchain.recipe import read_recipe
@@ -29,7 +32,14 @@ from edgebit.workflow import Prepared, export_model, prepare_model
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits"
 MICRO = [b for b in list_boards() if load_board(b).core.is_cortex_m]
 SMALL_RAM = 32 << 10  # there the faster kernels' scratch does not fit
-Export = Callable[[str], ExportFolder]
+
+
+class Exported(NamedTuple):
+    folder: ExportFolder
+    plan: Plan
+
+
+Export = Callable[[str], Exported]
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +50,20 @@ def prepared() -> Prepared:
 @pytest.fixture(scope="module")
 def export(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The digits example for a board with one golden vector; the model is read once, exports are made once."""
-    root, made = tmp_path_factory.mktemp("boards"), dict[str, ExportFolder]()
+    root, made = tmp_path_factory.mktemp("boards"), dict[str, Exported]()
 
-    def get(board: str) -> ExportFolder:
+    def get(board: str) -> Exported:
         if board not in made:
             small = 0 < load_board(board).ram_bytes < SMALL_RAM
-            made[board], _ = export_model(
-                prepared,
-                board,
-                root / board,
-                vectors=EXAMPLE / "test.npz",
-                limit=1,
-                optimize="size" if small else "balanced",
+            made[board] = Exported(
+                *export_model(
+                    prepared,
+                    board,
+                    root / board,
+                    vectors=EXAMPLE / "test.npz",
+                    limit=1,
+                    optimize="size" if small else "balanced",
+                )
             )
         return made[board]
 
@@ -85,10 +97,12 @@ def test_board_computes_what_the_reference_does(name: str, chain: str, export: E
         pytest.skip(
             f"{name} is emulated by {board.emulators['qemu']['program']} alone, which is not installed"
         )
-    folder = export(name)
-    assert folder.manifest["certificate"] == export("host").manifest["certificate"]
+    folder, plan = export(name)
+    assert folder.manifest["certificate"] == export("host").folder.manifest["certificate"]
     built = build_export(folder.path, toolchain=chain)
     check_sizes(folder, built)
+    if board.core.name in MEASURED:
+        check_account(plan, built, chain)
     with connect(folder, emulate=None if name == "host" else "", toolchain=chain) as device:
         result = verify(folder, device.link, golden(folder))
     assert result.bit_exact
@@ -116,7 +130,7 @@ def test_port_of_a_board_compiles_without_a_warning(
     name: str, chain: str, export: Export, tmp_path: Path
 ) -> None:
     """Start-up, UART, USB and the board's own files: the rest is the same everywhere, and looked at elsewhere."""
-    folder = export(name).path
+    folder = export(name).folder.path
     job = read_recipe(folder).job(tmp_path / "out.o")
     own = {p.name for p in port_files(load_board(name))}
     tool = find_toolchain(chain)
@@ -155,7 +169,7 @@ def test_like_takes_over_what_is_not_stated() -> None:
 
 def test_boot_roms_refuse_images_without_their_headers(export: Export) -> None:
     board = load_board("teensy-4.1")
-    image = build_export(export("teensy-4.1").path).bin.read_bytes()
+    image = build_export(export("teensy-4.1").folder.path).bin.read_bytes()
     assert refusal(board, image) is None
     for at in (0, 0x1000, 0x1007, 0x1014):
         damaged = bytearray(image)

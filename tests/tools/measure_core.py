@@ -9,7 +9,7 @@ Both build real exports of a board with that core from random single-op samples,
 Bounds are read from the linked images of every installed toolchain. Costs are counted on the emulated
 board, layer by layer, and fitted to the counts of Op.work: coefficients are at least 0 and minimise the
 relative error over all layers. Run again after changing a kernel, a driver, the application or a port;
-tests/e2e/test_predicted_sizes.py says when that is due.
+tests/emulated/test_predicted_sizes.py says when that is due.
 """
 
 from __future__ import annotations

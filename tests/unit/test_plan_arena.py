@@ -81,7 +81,7 @@ def problems(draw: st.DrawFn, most: int, steps: int, units: int) -> tuple[list[B
     return blocks, reuses
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems(most=14, steps=8, units=9))
 def test_plans_are_valid_and_not_below_the_bound(problem: tuple[list[Block], list[Reuse]]) -> None:
     blocks, reuses = problem
@@ -92,7 +92,7 @@ def test_plans_are_valid_and_not_below_the_bound(problem: tuple[list[Block], lis
     assert plan == plan_arena(blocks, reuses), "planning must be deterministic"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems(most=6, steps=5, units=4))
 def test_small_plans_are_optimal(problem: tuple[list[Block], list[Reuse]]) -> None:
     blocks, reuses = problem
