@@ -25,12 +25,22 @@ from edgebit.decoder.model import PROJECTIONS, Decoder, DecoderSpec
 from edgebit.decoder.precision import choose_precision
 from edgebit.decoder.reference import Reference
 from edgebit.decoder.text import compile_text
+from edgebit.decoder.text.table import Flag
 from edgebit.errors import UsageError
 from edgebit.ir.graph import F32Array
 from edgebit.resources import data_dir, folder_atomically
 
 from .c_library import sources_with_headers
 from .ctext import model_prefix
+from .decoder_firmware import (
+    account,
+    arena_bytes,
+    check_fit,
+    check_text,
+    firmware_build,
+    firmware_files,
+    plan_firmware,
+)
 from .decoder_plan import DecoderPlan, plan_decoder
 from .decoder_text import config, layer_table, needs
 from .decoder_weights import Packed, write_weights
@@ -107,27 +117,37 @@ def export_decoder(
 ) -> Path:
     """Write the folder `out`, replacing it whole; returns it. golden: run the reference and certify.
 
-    UsageError for a target without Linux; ModelError for a model that is not usable; a failure leaves nothing behind.
+    UsageError for a target that is no board; FitError for a microcontroller that is too small; ModelError for a model that is not usable; a failure leaves nothing behind.
     """
     core, board = resolve_target(target)
-    if core.is_cortex_m or board is None:
-        raise UsageError(
-            f"--target {target}: language models are exported for Linux boards (rpi5, rpi4, host)"
-        )
+    if board is None:
+        raise UsageError(f"--target {target}: language models are exported for boards (rpi5, pico, host)")
     precision = choose_precision(decoder.spec, kv=kv, matrix=matrix)
     source_matrix = decoder.weights.matrix("embed").dtype
-    plan = plan_decoder(
-        decoder.spec, precision, source_matrix, core, board, context=context, optimize=optimize
-    )
+    choose = plan_firmware if core.is_cortex_m else plan_decoder
+    plan = choose(decoder.spec, precision, source_matrix, core, board, context=context, optimize=optimize)
     name = model_prefix(decoder.spec.name)
     table = compile_text(decoder)
     text = b"" if table is None else table.to_bytes()
     with folder_atomically(Path(out), set(exported_files(Path(out)))) as folder:
-        packed = write_weights(decoder, plan, folder / f"{name}.bin", text, say)
-        files = program_files(plan, packed, name)
+        weights = folder / f"{name}.bin"
+        packed = write_weights(decoder, plan, weights, text, say)
+        fit = None
+        if core.is_cortex_m:
+            check_text(table)
+            fit = account(plan, packed.total, nfc=table is not None and Flag.NFC in table.flags)
+            check_fit(fit)
+            files = firmware_files(plan, packed, name, weights.read_bytes())
+        else:
+            files = program_files(plan, packed, name)
         say("running the reference")
         certificate, vectors = certify(decoder, plan, packed, golden=golden)
         record = manifest(decoder, plan, packed, name, sorted(files), certificate, vectors)
+        if fit is not None:
+            record["build"] = firmware_build(plan, sorted(files), table)
+            record["fit"] = fit.to_dict()
+            record["arena_bytes"] = arena_bytes(plan)
+            record["weight_crcs"] = [zlib.crc32(weights.read_bytes())]
         files["edgebit.json"] = (json.dumps(record, indent=1) + "\n").encode()
         for path, data in files.items():
             place = folder / path

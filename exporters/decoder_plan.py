@@ -19,6 +19,9 @@ from edgebit.plan.kernels import Kernel, kernels_for
 
 DEFAULT_CONTEXT = 4096
 MAX_THREADS = 64
+UNIT = 64
+"""Tensors lie at multiples of this in the weights."""
+PAGES = 65536
 _PART_BYTES = 16 << 20  # of unfinished attention that a tile may keep
 _TILE = 32
 _NEAR = 1.2  # rows are padded to blocks, which counts in small models only
@@ -31,7 +34,7 @@ class DecoderPlan:
     """One model on one core. Stems are kernel files; matmat is "" where the layout has no such kernel.
 
     tile: tokens taken in together. panel: rows whose weights lie together. chunk: rows of one kernel call.
-    matrix: how embedding and head are stored.
+    matrix: how embedding and head are stored. matvec_scratch: bytes that the ternary kernel works in.
     """
 
     spec: DecoderSpec
@@ -49,6 +52,12 @@ class DecoderPlan:
     panel: int
     chunk: int
     matrix: str
+    matvec_scratch: int = 0
+
+    @property
+    def section(self) -> int:
+        """Sections of the weights start at multiples of this: pages where the file is mapped."""
+        return UNIT if self.core.is_cortex_m else PAGES
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -74,16 +83,19 @@ def block_bytes(layout: Layout, cols: int) -> int:
     """Packed bytes of one block of rows, of a layout whose blocks are all alike."""
     if isinstance(layout, Fields):
         return layout.row_multiple * round_up(cols, layout.col_multiple) // layout.fields
-    return (cols + 3) // 4  # t2, a row
+    return layout.row_multiple * (cols + 3) // 4  # t2 and lut4
 
 
-def _by_blocks(kernel: Kernel, cols: list[int]) -> bool:
-    """Whether the kernel's weights can be cut between blocks of rows, for these widths."""
+def _by_blocks(kernel: Kernel, cols: list[int], core: Core) -> bool:
+    """Whether the kernel's weights can be cut between blocks of rows, for these widths. Only a microcontroller's
+    program has scratch for it."""
     if not kernel.layout:
         return False
     layout = layout_of(kernel.layout)
-    if not (isinstance(layout, Fields) or layout.name == "t2"):
+    if not (isinstance(layout, Fields) or layout.name in ("t2", "lut4")):
         return False
+    if core.is_cortex_m:
+        return all(layout.limits(np.zeros((1, c), np.int8)) is None for c in cols)
     fits = all(layout.limits(np.zeros((1, c), np.int8)) is None for c in cols)
     return fits and all(layout.scratch(kernel.stem, layout.row_multiple, c) == 0 for c in cols)
 
@@ -101,7 +113,7 @@ def choose_matvec(spec: DecoderSpec, core: Core, optimize: str) -> Kernel:
     """The ternary kernel of all projections. Decoding waits for memory, so the cheapest of those with nearly
     the fewest bytes wins; "speed" asks for the least modelled cost alone."""
     cols = sorted({shape_of(spec, role)[1] for role in PROJECTIONS})
-    found = [k for k in kernels_for("tmatvec_s8", core) if _by_blocks(k, cols)]
+    found = [k for k in kernels_for("tmatvec_s8", core) if _by_blocks(k, cols, core)]
     if not found:
         raise EdgebitError(f"no ternary kernel of {core.title} takes {max(cols)} inputs")
 
@@ -137,11 +149,16 @@ def plan_decoder(
     matmat = [k for k in kernels_for("tmatmat_s8", core) if k.layout == matvec.layout]
     matrix: MatrixKind | str = {"int8": "s8", "int4": "s4"}.get(precision.matrix, source_matrix)
     kv = "s8" if precision.kv == "int8" else precision.kv
-    multiple = layout_of(matvec.layout).row_multiple
-    panel = multiple * max(1, _PANEL_ROWS // multiple)
-    chunk = round_up(panel * max(1, _CHUNK_ROWS // panel), 16)
+    layout = layout_of(matvec.layout)
+    panel = layout.row_multiple * max(1, _PANEL_ROWS // layout.row_multiple)
+    shapes = [shape_of(spec, role) for role in PROJECTIONS]
+    small = core.is_cortex_m
+    # A kernel with tables makes them once a call, so a microcontroller's calls are for all rows.
+    rows = max(r for r, _ in shapes) if small else _CHUNK_ROWS
+    chunk = round_up(panel * max(1, -(-rows // panel) if small else rows // panel), 16)
     while chunk % panel:
         chunk += 16
+    scratch = max(layout.scratch(matvec.stem, r, c) for r, c in shapes)
     blocks = -(-chosen // POSITIONS)
     a_token = blocks * spec.heads * (round_up(spec.head_dim, 8) + 2) * 4
     return DecoderPlan(
@@ -150,8 +167,8 @@ def plan_decoder(
         core=core,
         board=board,
         context=chosen,
-        tile=max(1, min(_TILE, _PART_BYTES // a_token)),
-        max_threads=MAX_THREADS,
+        tile=1 if small else max(1, min(_TILE, _PART_BYTES // a_token)),
+        max_threads=1 if small else MAX_THREADS,
         layout=matvec.layout,
         matvec=matvec.stem,
         matmat=matmat[0].stem if matmat else "",
@@ -160,4 +177,5 @@ def plan_decoder(
         panel=panel,
         chunk=chunk,
         matrix=str(matrix),
+        matvec_scratch=round_up(scratch, UNIT),
     )

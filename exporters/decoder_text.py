@@ -14,7 +14,14 @@ from .decoder_plan import DecoderPlan
 from .decoder_weights import Matrix, Packed
 
 NORM_FIELDS = ("attn_norm", "ffn_norm", "q_norm", "k_norm", "attn_sub_norm", "ffn_sub_norm")
-_KINDS = {"f32": "EB_D_F32", "f16": "EB_D_F16", "bf16": "EB_D_BF16", "s8": "EB_D_S8", "int8": "EB_D_S8", "s4": "EB_D_S4"}
+_KINDS = {
+    "f32": "EB_D_F32",
+    "f16": "EB_D_F16",
+    "bf16": "EB_D_BF16",
+    "s8": "EB_D_S8",
+    "int8": "EB_D_S8",
+    "s4": "EB_D_S4",
+}
 DOTPROD_HWCAP = (1 << 1) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10) | (1 << 12) | (1 << 15) | (1 << 20)
 """asimd, crc32, atomics, fphp, asimdhp, asimdrdm, lrcpc, asimddp: what compilers take for granted of a Cortex-A76."""
 
@@ -26,7 +33,7 @@ def config(plan: DecoderPlan, packed: Packed, name: str) -> str:
     if isinstance(layout, Fields):
         block = f"(EB_D_UP(cols, {layout.col_multiple}) * {layout.row_multiple} / {layout.fields})"
     else:
-        block = "(((cols) + 3) / 4)"
+        block = f"({layout.row_multiple} * (((cols) + 3) / 4))"
     identity = ", ".join(f"0x{packed.model_id[i : i + 2]}" for i in range(0, 64, 2))
     lines = [
         ("WIDTH", spec.width),
@@ -56,6 +63,7 @@ def config(plan: DecoderPlan, packed: Packed, name: str) -> str:
         ("PANEL", plan.panel),
         ("CHUNK", plan.chunk),
         ("BLOCK_BYTES(cols)", block),
+        ("MATVEC_SCRATCH", plan.matvec_scratch),
         ("EMBED", f"{packed.embed}u"),
         ("HEAD", f"{packed.head}u"),
         ("EMBED_SCALE", f"{packed.embed_scale}u"),

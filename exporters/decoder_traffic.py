@@ -13,8 +13,8 @@ from edgebit.errors import UsageError
 from edgebit.layouts.base import round_up
 
 from .decoder import weights_of
-from .decoder_plan import DecoderPlan, plan_decoder
-from .decoder_weights import UNIT, pack_projection, row_bytes
+from .decoder_plan import UNIT, DecoderPlan, plan_decoder
+from .decoder_weights import pack_projection, row_bytes
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     offset 0     header, 64 bytes: "EBDECODE", u32 version 1, u32 CRC-32 of everything from `body` on, u64 size
                  of the file, u64 body, the model's SHA-256; little endian
-    body         65536; sections start at multiples of 65536 (pages are up to 64 KiB), tensors at multiples of 64:
+    body         65536; sections start at multiples of 65536 (pages are up to 64 KiB), tensors at multiples of 64
+                 (body 64 and no sections for a microcontroller, whose program holds the file as it is):
                    embedding and head   (vocab, width rounded up to 16) as stored, or four bits a number
                    projections          trits in the kernel's layout
                    the rest             scales, biases, normalisations, angles; binary32; the tokenizer's table
@@ -29,10 +30,8 @@ from edgebit.decoder.rope import tables
 from edgebit.ir.graph import Array
 from edgebit.layouts.base import layout_of, round_up
 
-from .decoder_plan import DecoderPlan
+from .decoder_plan import UNIT, DecoderPlan
 
-UNIT = 64
-SECTION = 65536
 MAGIC = b"EBDECODE"
 VERSION = 1
 
@@ -73,11 +72,11 @@ class Packed:
 class _Writer:
     """Appends tensors to the file, with a running checksum."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, body: int) -> None:
         self.out = out
-        self.at = SECTION
+        self.at = body
         self.crc = 0
-        out.write(bytes(SECTION))
+        out.write(bytes(body))
 
     def put(self, raw: bytes | memoryview) -> int:
         """The place of a tensor that starts here."""
@@ -165,7 +164,7 @@ def write_weights(
         small.append((use, _little(array)))
 
     with path.open("wb") as out:
-        w = _Writer(out)
+        w = _Writer(out, plan.section)
         for role in ("embed",) if spec.tied else ("embed", "head"):
             say(f"packing {role}")
             matrix = canonical.rows(decoder, role, precision)
@@ -181,7 +180,7 @@ def write_weights(
             del matrix
         if spec.tied:
             packed.head = packed.embed
-        w.align(SECTION)
+        w.align(plan.section)
         start = w.at
         for layer in range(spec.layers):
             say(f"packing layer {layer + 1} of {spec.layers}")
@@ -211,7 +210,7 @@ def write_weights(
                 if p.bias is not None:
                     later(place_bias, p.bias)
         packed.projection_bytes = w.at - start
-        w.align(SECTION)
+        w.align(plan.section)
         start = w.at
         final = canonical.norm(decoder, "final_norm", None)
         digest.update(canonical.tensor_digest("final_norm", final))
@@ -222,14 +221,14 @@ def write_weights(
         angles = tables(spec.rope, spec.head_dim, plan.context)
         packed.rope = w.put(_little(angles))
         packed.text, packed.text_bytes = w.put(text), len(text)
-        w.align(SECTION)
+        w.align(plan.section)
         if spec.tied:
             packed.head_scale = packed.embed_scale
         packed.total = w.at
         packed.model_id = digest.hexdigest()
         packed.token_bytes = packed.projection_bytes + packed.matrix_bytes + packed.rest_bytes
         out.seek(0)
-        header = struct.pack("<8sIIQQ32s", MAGIC, VERSION, w.crc, w.at, SECTION, digest.digest())
+        header = struct.pack("<8sIIQQ32s", MAGIC, VERSION, w.crc, w.at, plan.section, digest.digest())
         out.write(header)
     return packed
 

@@ -116,6 +116,11 @@ def command_line(
     emulate: "auto" or "qemu" for a board that is not this machine. NoBoardError when it is needed and not given.
     """
     board = folder.board
+    if board.core.is_cortex_m:
+        raise UsageError(
+            f"{folder.path} is for the {board.title}, whose program is reached over its link: edgebit run and edgebit "
+            "verify do that; export the model for a Linux board or the host for anything else"
+        )
     host = board.core.family == "host"
     if emulate not in (None, "", "auto", "qemu"):
         raise UsageError(f"language models are emulated by qemu, not by {emulate!r}")
@@ -192,11 +197,11 @@ def prove(
             ]
             asked += ["--threads", str(n), "--json", "--trace", "--go-on", "--check"]
             found = json.loads(run_program([*command, *asked], folder.name))
-            _compare(folder, where, n, number, golden, found)
+            compare_golden(folder, where, n, number, golden, found)
     return Proof(where, tuple(threads), len(m["golden"]), str(m["certificate"]))
 
 
-def _compare(
+def compare_golden(
     folder: LanguageModelFolder,
     where: str,
     threads: int,
@@ -204,6 +209,7 @@ def _compare(
     golden: dict[str, Any],
     found: dict[str, Any],
 ) -> None:
+    """MismatchError that names the first layer in which a run differs from golden run `number`."""
     layers = len(golden["layer_crcs"]) - 1
     text = (
         f"{folder.name} on {where} with {threads} threads differs from the reference in golden run {number}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgebit.bench.folder import ExportFolder
+from edgebit.bench.language_model import LanguageModelFolder
 from edgebit.plan.account import FLASH, RAM, FitRow, FitTable
 from edgebit.toolchain.build import BuildResult
 
@@ -29,3 +30,19 @@ def linked_account(folder: ExportFolder, built: BuildResult) -> FitTable:
     board = folder.board()
     totals = {FLASH: board.flash_bytes, RAM: board.ram_bytes} if board.memories else {}
     return FitTable(f"{board.title}, linked with {built.toolchain}", tuple(rows), totals, {}, True)
+
+
+def linked_language_model(folder: LanguageModelFolder, built: BuildResult) -> FitTable:
+    """The same for a language model on a microcontroller: the arena holds keys, values and the scratch of a token."""
+    s, board = {k: v or 0 for k, v in built.sizes.items()}, folder.board
+    weights, arena = folder.weights.stat().st_size, int(folder.manifest["arena_bytes"])
+    rows = (
+        FitRow(FLASH, "weights", weights, "exact"),
+        FitRow(FLASH, "code", s["code"], "exact"),
+        FitRow(FLASH, "other constants", s["const"] + s["data"] - weights, "exact"),
+        FitRow(RAM, "arena", arena, "exact"),
+        FitRow(RAM, "stack", s["stack"], "exact"),
+        FitRow(RAM, "program data", s["ram"] - arena, "exact"),
+    )
+    totals = {FLASH: board.flash_bytes, RAM: board.ram_bytes}
+    return FitTable(f"{board.title}, linked with {built.toolchain}", rows, totals, {}, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgebit.bench.folder import newest_export
 from edgebit.bench.language_model import is_language_model, open_language_model
-from edgebit.bench.linked import linked_account
+from edgebit.bench.linked import linked_account, linked_language_model
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.cli._tables import print_account
@@ -55,11 +55,17 @@ def command(
 
 
 def _language_model(output: Output, path: Path, toolchain: str | None) -> None:
-    """The same for a language model, whose memory is that of a Linux machine."""
+    """The same for a language model, which reads its weights from a file where its board runs Linux."""
     folder = open_language_model(path)
     with output.progress() as bar:
         bar.add_task(f"building {folder.name}", total=None)
         result = build_export(folder.path, toolchain=toolchain)
     unchanged = "" if result.fresh else ", unchanged"
+    if folder.board.core.is_cortex_m:
+        account = linked_language_model(folder, result)
+        print_account(output, account)
+        output.say(f": image {result.image_id}{unchanged}", head=str(result.elf))
+        output.result(result.to_dict() | {"fit": account.to_dict()})
+        return
     output.say(f": image {result.image_id}{unchanged}; it reads {folder.weights}", head=str(result.elf))
     output.result(result.to_dict() | {"weights": str(folder.weights)})

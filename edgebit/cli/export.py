@@ -11,8 +11,9 @@ from edgebit.bench.language_model import LanguageModelFolder
 from edgebit.board import resolve_target
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output, count
-from edgebit.cli._tables import fit_table
+from edgebit.cli._tables import fit_table, print_account
 from edgebit.importers.base import is_decoder
+from edgebit.plan.account import FitRow, FitTable
 from edgebit.workflow import export_language_model, export_model, prepare_model
 
 
@@ -141,6 +142,10 @@ def _language_model(output: Output, folder: LanguageModelFolder) -> None:
         f"context {m['context']}",
         head=str(folder.path),
     )
+    if "fit" in m:
+        fit = m["fit"]
+        rows = tuple(FitRow(**row) for row in fit["rows"])
+        print_account(output, FitTable(fit["title"], rows, fit["totals"], {}, fit["measured"]))
     output.say(f"certificate {m['certificate'] or 'none: exported without golden runs'}")
     keys = (
         "name",
@@ -154,4 +159,5 @@ def _language_model(output: Output, folder: LanguageModelFolder) -> None:
         "layout",
         "weights",
     )
-    output.result({k: m[k] for k in keys} | {"path": str(folder.path), "notes": m["notes"]})
+    more = {k: m[k] for k in ("fit", "arena_bytes") if k in m}
+    output.result({k: m[k] for k in keys} | more | {"path": str(folder.path), "notes": m["notes"]})

@@ -11,6 +11,7 @@ import typer
 from edgebit.bench.folder import newest_export
 from edgebit.bench.language_model import command_line, open_language_model, run_program
 from edgebit.cli import _options as o
+from edgebit.cli._language_device import run_on_device
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import UsageError
 
@@ -39,29 +40,47 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Run even if memory is short.")] = False,
     board: o.BoardName = None,
     emulate: o.Emulate = None,
+    port: o.Port = None,
     toolchain: o.Tool = None,
     json: JsonFlag = False,
 ) -> None:
     """Let a language model go on from a prompt.
 
     Starts the program of an export folder, the one that runs on the board by itself, and streams what it writes; its
-    rates go to stderr. --emulate runs a board's program under QEMU, where rates mean nothing.
+    rates go to stderr. --emulate runs a Linux board's program under QEMU, where rates mean nothing, and a
+    microcontroller's on the emulated board, where its cycles are counted.
 
     Example: edgebit run build/model-host --prompt "Once upon a time"
     """
     output = Output(json)
     folder = open_language_model(path or newest_export(Path("build"), board))
+    drawing = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+    }
     if board is not None and board != folder.manifest["board"]:
         raise UsageError(f"{folder.path} was exported for {folder.manifest['board']}, not {board}")
     if (prompt is None) == (prompt_ids is None):
         raise UsageError('give a prompt: --prompt "text", or --prompt-ids "1 2 3"')
+    if folder.board.core.is_cortex_m:
+        if threads is not None or context is not None or force:
+            raise UsageError(
+                f"{folder.path} is for the {folder.board.title}: --threads, --context and --force are for Linux boards"
+            )
+        device = {"emulate": emulate, "port": port, "toolchain": toolchain}
+        run_on_device(output, folder, prompt, prompt_ids, tokens, drawing, device)
+        return
     with output.progress() as bar:
         bar.add_task("building", total=None)
         start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
     asked = ["--prompt", prompt] if prompt is not None else ["--prompt-ids", str(prompt_ids)]
-    asked += ["--tokens", str(tokens), "--temperature", str(temperature), "--top-k", str(top_k)]
-    asked += ["--top-p", str(top_p), "--min-p", str(min_p), "--seed", str(seed)]
-    asked += ["--repetition-penalty", str(repetition_penalty)]
+    asked += ["--tokens", str(tokens)]
+    for name, value in drawing.items():
+        asked += [f"--{name.replace('_', '-')}", str(value)]
     asked += ["--threads", str(threads)] if threads is not None else []
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []

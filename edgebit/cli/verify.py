@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgebit.bench.folder import newest_export
+from edgebit.bench.language_device import prove_on_device
 from edgebit.bench.language_model import is_language_model, open_language_model, prove
 from edgebit.bench.session import connect
 from edgebit.bench.vectors import canonical_vector, load_vectors
@@ -32,7 +33,7 @@ def command(
     output = Output(json)
     named = path or newest_export(Path("build"), board)
     if is_language_model(named):
-        _language_model(output, named, emulate, toolchain)
+        _language_model(output, named, emulate, port, toolchain)
         return
     folder = o.find_export(path, board)
     with output.progress() as bar:
@@ -66,15 +67,21 @@ def command(
     output.result(result.to_dict())
 
 
-def _language_model(output: Output, path: Path, emulate: str | None, toolchain: str | None) -> None:
-    """The same for a language model: its golden prompts, with one thread and with several."""
+def _language_model(
+    output: Output, path: Path, emulate: str | None, port: str | None, toolchain: str | None
+) -> None:
+    """The same for a language model: its golden prompts, with one thread and, on Linux, with several."""
     folder = open_language_model(path)
     with output.progress() as bar:
         bar.add_task(f"verifying {folder.name}", total=None)
-        proof = prove(folder, emulate=emulate, toolchain=toolchain)
-    threads = ", ".join(map(str, proof.threads))
+        if folder.board.core.is_cortex_m:
+            proof = prove_on_device(folder, emulate=emulate, port=port, toolchain=toolchain)
+            threads = ""
+        else:
+            proof = prove(folder, emulate=emulate, toolchain=toolchain)
+            threads = f", {', '.join(map(str, proof.threads))} threads"
     output.say(
-        f" on {proof.runs} prompts: {folder.name} on {proof.where}, every layer, logit and token, {threads} threads",
+        f" on {proof.runs} prompts: {folder.name} on {proof.where}, every layer, logit and token{threads}",
         head="bit-exact",
         good=True,
     )

@@ -209,6 +209,17 @@ class Link:
         reply = self._ask(Kind.RUN, arg=int(hash_layers), timeout=max(self.timeout, self.run_timeout))
         self._check(reply, "run")
 
+    def call(self, entry: int, *, offset: int = 0, hash_layers: bool = False) -> tuple[int, bytes]:
+        """Run one entry of a model that has several; its status and what it answers."""
+        reply = self._ask(
+            Kind.RUN,
+            entry=entry,
+            offset=offset,
+            arg=int(hash_layers),
+            timeout=max(self.timeout, self.run_timeout),
+        )
+        return reply.arg - (1 << 32) if reply.arg >> 31 else reply.arg, reply.payload
+
     def read_output(self, index: int, size: int | None = None) -> bytes:
         """A whole output; `size` bytes, when that is known, saves asking for it."""
         total = self._ask(Kind.READ, index=index).arg if size is None else size
@@ -280,10 +291,11 @@ class Link:
         offset: int = 0,
         arg: int = 0,
         payload: bytes = b"",
+        entry: int = 0,
         timeout: float | None = None,
     ) -> Frame:
         self._seq = (self._seq + 1) & 0xFF
-        frame = Frame(kind, self._seq, self._model_id, index, offset, arg, payload)
+        frame = Frame(kind, self._seq, self._model_id, index, offset, arg, payload, entry=entry)
         wire = frame.encode()
         wait = self.timeout if timeout is None else timeout
         for _ in range(self.retries + 1):

@@ -12,6 +12,7 @@
 //   MATVEC MATMAT ROWDOTS ATTEND   kernels; MATMAT is left out where the layout has none
 //   ROW_MULTIPLE PANEL CHUNK  rows a kernel works on together; rows that lie together; rows of one call
 //   BLOCK_BYTES(cols)         packed bytes of ROW_MULTIPLE rows
+//   MATVEC_SCRATCH            bytes that MATVEC takes, a multiple of 64
 //   EMBED HEAD ROPE FINAL_NORM, EMBED_SCALE HEAD_SCALE   places in the weights, in units of 64 bytes
 //   WEIGHT_BYTES, MODEL_ID
 //
@@ -48,7 +49,7 @@
 #define EB_D_COLS_PAD     EB_D_MAX(EB_D_WIDTH_PAD, EB_D_MAX(EB_D_INNER_PAD, EB_D_FFN_PAD))
 #define EB_D_POSITIONS    128
 #define EB_D_BLOCKS       EB_D_UP(EB_D_CONTEXT, EB_D_POSITIONS) / EB_D_POSITIONS
-#define EB_D_GROUP_TOKENS 4
+#define EB_D_GROUP_TOKENS (EB_D_TILE < 4 ? EB_D_TILE : 4)
 #if EB_D_ACT_BLOCK
 #define EB_D_ACT_STEPS (EB_D_UP(EB_D_COLS_PAD, EB_D_ACT_BLOCK) / EB_D_ACT_BLOCK)
 #else
@@ -100,7 +101,7 @@ typedef struct {
     float *part;      // [KV_HEADS][BLOCKS][TILE * SHARED] rows of HEAD_PAD: unscaled outputs of a block
     float *part_ml;   // [KV_HEADS][BLOCKS][TILE * SHARED][2]
     float *logits;    // [VOCAB rounded up to 16]
-    float *own;       // this thread's: sums and products of one call (or a head's input)
+    float *own; // this thread's: sums and products of one call (or a head's input), then MATVEC_SCRATCH bytes
 } eb_d_scratch;
 
 size_t EB_D(kv_bytes)(int32_t context);

@@ -19,6 +19,7 @@ typedef struct {
     int32_t tokens;
     const int8_t *act;  // COLS_PAD apart
     const float *steps; // in 1, ACT_STEPS apart
+    void *scratch;      // of the kernel
 } call;
 
 static void sums(const call *c, int32_t *acc) {
@@ -30,7 +31,7 @@ static void sums(const call *c, int32_t *acc) {
 #endif
     for (int32_t t = 0; t < c->tokens; t++) {
         EB_D_MATVEC(c->trits, c->act + t * (ptrdiff_t)EB_D_COLS_PAD, acc + t * (ptrdiff_t)EB_D_CHUNK, c->rows,
-                    c->cols, NULL);
+                    c->cols, c->scratch);
     }
 }
 
@@ -76,7 +77,7 @@ static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d
                       int32_t cols, int32_t row, int32_t rows, int32_t token, int32_t tokens, float *y) {
     int32_t *acc = (void *)s->own;
     const float *scale = eb_d_at(ctx, m->scale);
-    call c = {.by_row = m->by_row, .rows = rows, .tokens = tokens};
+    call c = {.by_row = m->by_row, .rows = rows, .tokens = tokens, .scratch = s->own + EB_D_OWN};
     const uint8_t *trits = eb_d_at(ctx, m->trits);
     if (m->group >= cols) {
         c.trits = trits + (size_t)(row / EB_D_ROW_MULTIPLE) * EB_D_BLOCK_BYTES((size_t)cols);

@@ -2,8 +2,8 @@
 // Where everything lies in the scratch, and the start of a run.
 #include "decoder.h"
 
-enum { OWN = EB_D_OWN };
-_Static_assert(OWN >= 2 * EB_D_POSITIONS, "scores of two queries fit what a thread has");
+enum { OWN = EB_D_OWN + EB_D_MATVEC_SCRATCH / 4 };
+_Static_assert(EB_D_OWN >= 2 * EB_D_POSITIONS, "scores of two queries fit what a thread has");
 _Static_assert(EB_D_CHUNK % EB_D_PANEL == 0 && EB_D_CHUNK % 16 == 0 && EB_D_PANEL % EB_D_ROW_MULTIPLE == 0,
                "rows of a call are whole panels");
 _Static_assert(EB_D_HEADS % EB_D_KV_HEADS == 0 && EB_D_HEAD_DIM % 2 == 0, "heads share evenly");

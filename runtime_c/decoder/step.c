@@ -12,7 +12,11 @@ typedef struct {
 } tile;
 
 static void failed(const tile *w) {
+#if EB_D_MAX_THREADS > 1
     __atomic_store_n(&w->ctx->failed, 1, __ATOMIC_RELAXED);
+#else
+    w->ctx->failed = 1; // an atomic store may be a library's, on cores that have none
+#endif
 }
 
 static const float *floats(const tile *w, uint32_t place) {

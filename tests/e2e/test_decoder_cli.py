@@ -55,7 +55,7 @@ def test_what_cannot_be_run_is_a_sentence(
     (tmp_path / "edgebit.json").write_text('{"kind": "decoder", "name": "../x"}')
     assert "damaged" in edgebit("run", tmp_path, "--prompt", "x", code=3).err
     model = shared / "models" / "charlm_bitnet" / "packed_bitlinear"
-    assert "Linux boards" in edgebit("export", model, "--target", "pico", "--out", tmp_path / "p", code=2).err
+    assert "for boards" in edgebit("export", model, "-t", "cortex-m4f", "--out", tmp_path / "p", code=2).err
     assert (
         "--kv f8" in edgebit("export", model, "-t", "host", "--kv", "f8", "--out", tmp_path / "p", code=2).err
     )

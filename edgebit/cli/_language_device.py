@@ -1,0 +1,90 @@
+"""What `edgebit run` does with a language model on a microcontroller."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import statistics
+import sys
+from typing import Any
+
+from edgebit.bench.language_device import LanguageDevice, connect_language_model
+from edgebit.bench.language_model import LanguageModelFolder
+from edgebit.cli._output import Output, count
+from edgebit.errors import UsageError
+
+
+def run_on_device(
+    output: Output,
+    folder: LanguageModelFolder,
+    prompt: str | None,
+    prompt_ids: str | None,
+    tokens: int,
+    drawing: dict[str, Any],
+    where: dict[str, Any],
+) -> None:
+    """Stream what the board writes to stdout; what a token costs, where it is counted, to stderr."""
+    emulated = where["emulate"] is not None
+    with output.progress() as bar:
+        bar.add_task("building", total=None)
+        connection = connect_language_model(folder, count=emulated, **where)
+        device = connection.__enter__()
+    try:
+        found = _generate(device, prompt, prompt_ids, tokens, drawing, show=not output.as_json)
+        title = device.device.title
+        metric = device.device.counter.metric if device.device.counter is not None else None
+    finally:
+        connection.__exit__(None, None, None)
+    costs: list[int] = found.pop("costs")
+    clock = folder.board.clock_hz
+    if costs:
+        found["cost_per_token"], found["metric"] = round(statistics.mean(costs)), metric
+        words = f"{count(len(costs))} tokens, {count(found['cost_per_token'])} {metric} a token"
+        if clock and metric == "modelled cycles":
+            rate = clock / found["cost_per_token"]
+            words += f", {rate:.2f} tokens/s at {clock / 1e6:.0f} MHz (estimated, flash waits excluded)"
+        if not output.as_json:
+            sys.stderr.write(words + "\n")
+    output.result(
+        {"name": folder.name, "where": title, "kind": "emulated" if emulated else "measured"} | found
+    )
+
+
+def _generate(
+    device: LanguageDevice,
+    prompt: str | None,
+    prompt_ids: str | None,
+    tokens: int,
+    drawing: dict[str, Any],
+    *,
+    show: bool,
+) -> dict[str, Any]:
+    device.reset()
+    device.settings(**drawing)
+    if prompt is not None:
+        device.prompt_text(prompt)
+    else:
+        device.prompt_ids(_ids(str(prompt_ids)))
+    first = device.count
+    words = codecs.getincrementaldecoder("utf-8")("replace")
+    made: list[int] = []
+    text: list[str] = []
+    costs: list[int] = []
+    for drawn in device.generate(tokens):
+        made.append(drawn.token)
+        cost = sum(n for _, n in device.cycles())
+        costs += [cost] if cost else []
+        text.append(words.decode(drawn.text))
+        if show:
+            sys.stdout.write(text[-1] if prompt is not None else f"{' ' * (len(made) > 1)}{drawn.token}")
+            sys.stdout.flush()
+    if show:
+        sys.stdout.write("\n")
+    return {"tokens": made, "prompt_tokens": first, "text": "".join(text), "costs": costs}
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise UsageError(f'--prompt-ids {json.dumps(text)}: tokens are numbers, as in "1 2 3"') from None
