@@ -47,6 +47,7 @@ from .decoder_weights import Packed, write_weights
 from .pipeline import exported_files
 
 KIND = "decoder"
+_LIBRARY = ("memory.c", "pool.c", "session.c", "start.c")  # of decoder/linux: what the library shares
 _SMALL = 50_000_000  # weights; larger models get fewer golden tokens, which the reference takes minutes for
 
 
@@ -178,7 +179,7 @@ def program_files(plan: DecoderPlan, packed: Packed, name: str) -> dict[str, byt
         "decoder_config.h": config(plan, packed, name).encode(),
         f"{name}_layers.c": layer_table(packed, name).encode(),
     }
-    for path in sorted([*root.glob("*.[ch]"), *(root / "linux").glob("*.[ch]")]):
+    for path in sorted(p for part in (".", "linux", "library") for p in (root / part).glob("*.[ch]")):
         files[f"decoder/{path.relative_to(root).as_posix()}"] = path.read_bytes()
     files |= {f"text/{path.name}": path.read_bytes() for path in sorted(text.glob("*.[ch]"))}
     wanted = [f"kernels/{s.split('__')[0]}/{s}.c" for s in plan.stems]
@@ -230,23 +231,40 @@ def manifest(
         },
         "kv_bytes_per_position": plan.kv_bytes_per_position,
         "golden": [asdict(v) for v in vectors],
-        "build": {
-            "kind": "linux-libc",
-            "sources": [f for f in files if f.endswith(".c")],
-            "freestanding": [],
-            "hosted": [],
-            "includes": [".", "decoder", "runtime/include", "runtime/kernels"],
-            "freestanding_includes": [],
-            "defines": ["_GNU_SOURCE", "EB_D_TRACE", "EB_D_YIELD=eb_d_yield"],
-            "entry": "eb_start" if hwcap else "",
-            "script": "",
-            "boot2": None,
-            "uf2_family": None,
-        },
+        "build": _recipe(files, ["EB_D_TRACE"]) | {"entry": "eb_start" if hwcap else ""},
+        **(
+            {}
+            if plan.core.is_cortex_m
+            else {"library": _recipe(files, ["EB_D_LIBRARY"]) | {"kind": "linux-shared"}}
+        ),
         "licences": {
             "runtime, program": "Apache-2.0",
             "generated code": "Apache-2.0",
             "weights": "those of the model",
         },
         "files": sorted([*files, f"{name}.bin", "edgebit.json"]),
+    }
+
+
+def _recipe(files: list[str], defines: list[str]) -> dict[str, Any]:
+    """How to compile the program, or the library if that is what `defines` say; edgebit/toolchain/recipe.py."""
+    library = "EB_D_LIBRARY" in defines
+
+    def wanted(path: str) -> bool:
+        if path.startswith("decoder/linux/"):
+            return not library or path.rpartition("/")[2] in _LIBRARY
+        return library or not path.startswith("decoder/library/")
+
+    return {
+        "kind": "linux-libc",
+        "sources": [f for f in files if f.endswith(".c") and wanted(f)],
+        "freestanding": [],
+        "hosted": [],
+        "includes": [".", "decoder", "runtime/include", "runtime/kernels"],
+        "freestanding_includes": [],
+        "defines": ["_GNU_SOURCE", *defines, "EB_D_YIELD=eb_d_yield"],
+        "entry": "",
+        "script": "",
+        "boot2": None,
+        "uf2_family": None,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,8 +74,9 @@ def is_language_model(path: Path) -> bool:
     return isinstance(found, dict) and found.get("kind") == KIND
 
 
-def open_language_model(path: Path) -> LanguageModelFolder:
-    """Read an export folder; UsageError when it holds no language model, ModelError when it is damaged."""
+def open_language_model(path: Path, board: str | None = None) -> LanguageModelFolder:
+    """Read an export folder; UsageError when it holds no language model or one for another board than `board`,
+    ModelError when it is damaged."""
     try:
         m = json.loads((path / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -93,6 +95,8 @@ def open_language_model(path: Path) -> LanguageModelFolder:
     folder = LanguageModelFolder(path, m)
     if not folder.weights.is_file():
         raise ModelError(f"{path}: {folder.name}.bin is missing; export the model again")
+    if board is not None and board != m["board"]:
+        raise UsageError(f"{path} was exported for {m['board']}, not {board}")
     return folder
 
 
@@ -162,6 +166,43 @@ def run_program(command: Sequence[str], name: str, *, show: bool = False) -> str
     if show:
         sys.stderr.write(words)
     return out or ""
+
+
+def chat_program(command: Sequence[str], name: str, *, show: bool) -> tuple[str, EdgebitError | None]:
+    """Run a model's program in a chat: it reads this program's input, and Ctrl-C is for it alone.
+
+    Its standard output, or "" when that was shown as it came, and why it ended if not because the person did.
+    """
+    sys.stdout.flush()
+    with subprocess.Popen(
+        command,
+        stdout=None if show else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            out, last = "", ""
+            if show:
+                assert process.stderr is not None
+                for line in process.stderr:  # the last one may be why it ends
+                    sys.stderr.write(last)
+                    last = line
+                process.wait()
+            else:
+                out, last = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
+        code = process.returncode
+    if code:
+        return out, program_error(code, last, name)
+    sys.stderr.write(last)
+    return out, None
 
 
 def program_error(code: int, words: str, name: str) -> EdgebitError:

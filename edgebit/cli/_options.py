@@ -90,6 +90,21 @@ I2S = Annotated[
     ),
 ]
 
+Threads = Annotated[
+    int | None, typer.Option(help="Threads [one for each processor].", min=1, show_default=False)
+]
+Positions = Annotated[
+    int | None,
+    typer.Option("--context", help="Positions to set memory aside for.", min=1, show_default=False),
+]
+Temperature = Annotated[float, typer.Option(help="0 takes the most likely token.", min=0.0)]
+TopK = Annotated[int, typer.Option(help="Of the k most likely; 0 of all.", min=0)]
+TopP = Annotated[float, typer.Option(help="Of the most likely that have this share.")]
+MinP = Annotated[float, typer.Option(help="Of those at least this likely, against the likeliest.")]
+RepetitionPenalty = Annotated[float, typer.Option(help="Above 1 tells tokens already there off.")]
+Seed = Annotated[int, typer.Option(help="Of the drawing.", min=0, max=2**31 - 1)]
+Force = Annotated[bool, typer.Option("--force", help="Run even if memory is short.")]
+
 Driver = Annotated[
     str | None,
     typer.Option(
@@ -98,6 +113,15 @@ Driver = Annotated[
         show_default=False,
     ),
 ]
+
+
+def drawing(
+    temperature: float, top_k: int, top_p: float, min_p: float, repetition_penalty: float, seed: int
+) -> list[str]:
+    """How a language model's program is told to draw tokens."""
+    asked = ["--temperature", str(temperature), "--top-k", str(top_k), "--top-p", str(top_p)]
+    asked += ["--min-p", str(min_p), "--repetition-penalty", str(repetition_penalty)]
+    return [*asked, "--seed", str(seed)]
 
 
 def by_platformio(driver: str | None) -> bool:

@@ -215,6 +215,8 @@ int32_t eb_prompt_part(eb_prompt *p, uint32_t part);
 // Adds text of a role: trim is EB_CHAT_TRIM_SYSTEM, _FIRST, _USER, _ANSWER, or 0 for a prompt that is not a
 // chat.
 int32_t eb_prompt_text(eb_prompt *p, const char *text, size_t n, uint32_t trim);
+// How many bytes of a role's text the template shows: n, or fewer when it trims white space.
+size_t eb_prompt_shown(const eb_tokenizer *t, const char *text, size_t n, uint32_t trim);
 // Adds one token, special or not.
 int32_t eb_prompt_token(eb_prompt *p, uint32_t id);
 // Encodes the text that is still gathered. ids[0 .. count] is the prompt.

@@ -99,11 +99,18 @@ int32_t eb_prompt_part(eb_prompt *p, uint32_t part) {
     return status;
 }
 
+static eb_span shown(const eb_tokenizer *t, const char *text, size_t n, uint32_t trim) {
+    const uint32_t how = t->chat_flags;
+    return trimmed((eb_span){(const uint8_t *)text, n}, (how & trim) != 0, (how & (trim << 1)) != 0);
+}
+
+size_t eb_prompt_shown(const eb_tokenizer *t, const char *text, size_t n, uint32_t trim) {
+    return n == 0 ? 0 : shown(t, text, n, trim).n;
+}
+
 int32_t eb_prompt_text(eb_prompt *p, const char *text, size_t n, uint32_t trim) {
     if (text == NULL && n > 0) {
         return EB_TEXT_ARGUMENT;
     }
-    uint32_t how = p->tokenizer->chat_flags;
-    return gather(p,
-                  trimmed((eb_span){(const uint8_t *)text, n}, (how & trim) != 0, (how & (trim << 1)) != 0));
+    return gather(p, shown(p->tokenizer, text, n, trim));
 }

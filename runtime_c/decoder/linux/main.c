@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a language model: takes a prompt in, then adds the most likely token again and again.
+// Runs a language model: takes a prompt in, then adds the most likely token again and again; or chats.
 #include <stdlib.h>
 #include <time.h>
 
@@ -9,15 +9,13 @@
 extern const volatile uint8_t eb_image_id[16];
 const volatile uint8_t eb_image_id[16] = {0};
 
-static const int32_t eos[] = EB_D_EOS; // ends with -1
-
 static struct {
     int on;
     uint32_t layer[EB_D_LAYERS + 1];
     uint32_t logits;
 } traced;
 
-static double now(void) {
+double eb_now(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
@@ -33,57 +31,39 @@ void EB_D(trace)(int32_t layer, const float *rows, int32_t n, int32_t step) {
     }
 }
 
-static void check_finite(const eb_d_context *ctx) {
-    if (ctx->failed) {
-        eb_die(EXIT_MODEL, "activations overflow: the weights are damaged; run with --check");
-    }
+_Noreturn void eb_die_of_overflow(void) {
+    eb_die(EXIT_MODEL, "activations overflow: the weights are damaged; run with --check");
 }
 
 // The next token; the logits are spoilt.
-static int32_t choose(const eb_options *o, float *logits, const uint32_t *history, int32_t n) {
-    static uint32_t seen[(EB_D_VOCAB + 31) / 32];
-    static eb_rng rng;
-    static int seeded;
-    if (!seeded) {
-        eb_rng_seed(&rng, o->seed);
-        seeded = 1;
-    }
+static int32_t choose(const eb_options *o, eb_session *s, eb_rng *rng) {
     if (traced.on) {
-        traced.logits = eb_crc32(traced.logits, logits, EB_D_VOCAB * sizeof *logits);
+        traced.logits = eb_crc32(traced.logits, s->logits, EB_D_VOCAB * sizeof *s->logits);
     }
-    const int32_t token = eb_sample(&o->sampling, logits, EB_D_VOCAB, history, (size_t)n, seen, &rng);
+    const int32_t token = eb_session_draw(s, &o->sampling, rng);
     if (token < 0) {
         eb_die(EXIT_MODEL, "the logits are not finite: the weights are damaged; run with --check");
     }
     return token;
 }
 
-static int is_end(int32_t token) {
-    for (size_t i = 0; eos[i] >= 0; i++) {
-        if (eos[i] == token) {
-            return 1;
+// The prompt, tile by tile.
+static void prefill(const eb_options *o, eb_session *s) {
+    (void)eb_session_set(s, o->ids, o->count);
+    while (s->taken < s->count) {
+        const int32_t first = s->taken;
+        if (eb_session_step(s) < 0) {
+            eb_die_of_overflow();
         }
-    }
-    return eb_text_is_end(token);
-}
-
-// The prompt, tile by tile; the logits after it.
-static float *prefill(const eb_options *o, const eb_d_context *ctx) {
-    float *logits = NULL;
-    for (int32_t at = 0; at < o->count; at += EB_D_TILE) {
-        const int32_t n = o->count - at < EB_D_TILE ? o->count - at : EB_D_TILE;
-        logits = eb_pool_run(o->ids + at, n, at, at + n == o->count && !o->logits);
-        check_finite(ctx);
-        for (int32_t t = 0; o->logits && t < n; t++) {
-            if (fwrite(eb_pool_head(t), sizeof(float), EB_D_VOCAB, stdout) != EB_D_VOCAB) {
+        for (int32_t t = 0; o->logits && t < s->taken - first; t++) {
+            if (fwrite(eb_pool_head(&s->pool, t), sizeof(float), EB_D_VOCAB, stdout) != EB_D_VOCAB) {
                 eb_die(EXIT_WRITE, "the logits cannot be written");
             }
         }
     }
-    return logits;
 }
 
-static void report(const eb_options *o, const uint32_t *out, int32_t made, double first, double rest) {
+static void report(const eb_options *o, const int32_t *out, int32_t made, double first, double rest) {
     const double prefill_rate = first > 0 ? o->count / first : 0;
     const double decode_rate = made > 1 && rest > 0 ? (made - 1) / rest : 0;
     const double kv = (double)EB_D(kv_bytes)(EB_D_CONTEXT) / EB_D_CONTEXT;
@@ -103,7 +83,7 @@ static void report(const eb_options *o, const uint32_t *out, int32_t made, doubl
         "], \"prompt_tokens\": %d, \"threads\": %d, \"prefill_seconds\": %.6f, \"decode_seconds\": %.6f, "
         "\"prefill_tokens_per_second\": %.3f, \"decode_tokens_per_second\": %.3f, "
         "\"weight_bytes_per_token\": %llu, \"kv_bytes_per_position\": %.0f",
-        (int)o->count, (int)o->threads, first, rest, prefill_rate, decode_rate,
+        (int)o->count, (int)o->place.threads, first, rest, prefill_rate, decode_rate,
         (unsigned long long)EB_D_TOKEN_BYTES, kv);
     if (o->trace) {
         (void)printf(", \"layer_crcs\": [");
@@ -115,35 +95,80 @@ static void report(const eb_options *o, const uint32_t *out, int32_t made, doubl
     (void)printf("}\n");
 }
 
-// Token by token; returns how many. history: the prompt, then room for the tokens.
-static int32_t generate(const eb_options *o, const eb_d_context *ctx, float *logits, uint32_t *history,
-                        int as_text) {
+// What a token completes, to stdout.
+static void show(eb_detokenizer *words, int32_t id, char *room, size_t bytes) {
+    const int32_t n = eb_detokenizer_push(words, (uint32_t)id, room, bytes);
+    if (n > 0) {
+        (void)fwrite(room, 1, (size_t)n, stdout);
+    }
+    (void)fflush(stdout);
+}
+
+static void show_end(eb_detokenizer *words, char *room, size_t bytes) {
+    const int32_t n = eb_detokenizer_flush(words, room, bytes);
+    if (n > 0) {
+        (void)fwrite(room, 1, (size_t)n, stdout);
+    }
+}
+
+// Token by token; returns how many.
+static int32_t generate(const eb_options *o, eb_session *s, int32_t tokens) {
+    const int as_text = o->prompt != NULL && !o->json;
+    const size_t bytes = as_text ? eb_detokenizer_room(&s->tokenizer) : 1;
+    char *room = malloc(bytes);
+    if (room == NULL) {
+        eb_die(EXIT_FIT, "no memory for %d tokens", (int)tokens);
+    }
+    eb_detokenizer words;
+    eb_detokenizer_init(&words, &s->tokenizer, 0);
+    eb_rng rng;
+    eb_rng_seed(&rng, o->seed);
     int32_t made = 0;
-    while (made < o->tokens) {
-        const int32_t token = choose(o, logits, history, o->count + made);
-        const int32_t position = o->count + made;
-        history[position] = (uint32_t)token;
+    while (made < tokens) {
+        const int32_t token = choose(o, s, &rng);
         made++;
-        const int end = is_end(token) && !o->go_on;
-        if (as_text && !o->json && !end) {
-            eb_text_show(token);
-        } else if (!as_text && !o->json) {
+        const int end = eb_session_is_end(s, token) && !o->go_on;
+        if (as_text && !end) {
+            show(&words, token, room, bytes);
+        } else if (o->prompt == NULL && !o->json) {
             (void)printf("%s%d", made == 1 ? "" : " ", (int)token);
             (void)fflush(stdout);
         }
-        if (end || made == o->tokens || position >= o->context) {
+        if (end || made == tokens || s->count > s->ctx.context) {
             break;
         }
-        logits = eb_pool_run(&token, 1, position, 1);
-        check_finite(ctx);
+        if (eb_session_step(s) < 0) {
+            eb_die_of_overflow();
+        }
     }
-    if (as_text && !o->json) {
-        eb_text_end();
+    if (as_text) {
+        show_end(&words, room, bytes);
     }
     if (!o->json) {
         (void)printf("\n");
     }
+    free(room);
     return made;
+}
+
+static void run(eb_options *o, eb_session *s) {
+    if (o->count < 1) {
+        eb_die(EXIT_USAGE, "a prompt of at least one token is needed; see --help");
+    }
+    if (o->count > s->ctx.context) {
+        eb_die(EXIT_USAGE, "the prompt has %d tokens and the context %d positions", (int)o->count,
+               (int)s->ctx.context);
+    }
+    const int32_t room = s->ctx.context - o->count + 1;
+    const int32_t tokens = o->tokens < 0 ? 64 : o->tokens;
+    traced.on = o->trace;
+    const double start = eb_now();
+    prefill(o, s);
+    const double between = eb_now();
+    if (!o->logits) {
+        const int32_t made = generate(o, s, tokens < room ? tokens : room);
+        report(o, s->ids + o->count, made, between - start, eb_now() - between);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -151,49 +176,28 @@ int main(int argc, char **argv) {
     if (unfit != NULL) {
         eb_die(EXIT_PROCESSOR, "%s", unfit);
     }
-    static eb_d_context ctx;
+    static eb_session session;
+    static eb_fault why;
     eb_options o;
     eb_read_options(argc, argv, &o);
-    eb_take_memory(&o, &ctx);
-    const int has_text = eb_text_open(ctx.weights);
-    const int as_text = o.prompt != NULL;
-    if ((as_text || o.encode != NULL) && !has_text) {
+    if (!eb_session_open(&session, &o.place, &why)) {
+        eb_die(why.code, "%s", why.words);
+    }
+    if ((o.prompt != NULL || o.encode != NULL || o.chat) && !session.has_text) {
         eb_die(EXIT_USAGE, "the model was exported without a tokenizer; give --prompt-ids");
     }
+    int code = 0;
     if (o.encode != NULL) {
-        eb_text_list(&o);
-        return fflush(stdout) == 0 ? 0 : EXIT_WRITE;
+        eb_text_list(&o, &session.tokenizer);
+    } else if (o.chat) {
+        code = eb_chat(&o, &session);
+    } else {
+        if (o.prompt != NULL) {
+            eb_text_encode(&o, &session.tokenizer);
+        }
+        run(&o, &session);
     }
-    if (as_text) {
-        eb_text_encode(&o);
-    }
-    if (o.count < 1) {
-        eb_die(EXIT_USAGE, "a prompt of at least one token is needed; see --help");
-    }
-    if (o.count > o.context) {
-        eb_die(EXIT_USAGE, "the prompt has %d tokens and the context %d positions", (int)o.count,
-               (int)o.context);
-    }
-    const int32_t room = o.context - o.count + 1;
-    o.tokens = o.tokens < room ? o.tokens : room;
-    uint32_t *history = malloc(((size_t)o.count + (size_t)o.tokens) * sizeof *history);
-    if (history == NULL) {
-        eb_die(EXIT_FIT, "no memory for %d tokens", (int)o.tokens);
-    }
-    for (int32_t i = 0; i < o.count; i++) {
-        history[i] = (uint32_t)o.ids[i];
-    }
-    eb_pool_start(&ctx);
-    traced.on = o.trace;
-    const double start = now();
-    float *logits = prefill(&o, &ctx);
-    const double between = now();
-    if (!o.logits) {
-        const int32_t made = generate(&o, &ctx, logits, history, as_text);
-        report(&o, history + o.count, made, between - start, now() - between);
-    }
-    eb_pool_stop();
-    free(history);
+    eb_session_close(&session);
     free(o.ids);
-    return fflush(stdout) == 0 && eb_image_id[0] + 1 > 0 ? 0 : EXIT_WRITE;
+    return fflush(stdout) == 0 && eb_image_id[0] + 1 > 0 ? code : EXIT_WRITE;
 }

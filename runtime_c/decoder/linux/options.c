@@ -7,12 +7,17 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "text/utf8.h"
 
 static const char help[] =
     "usage: " EB_D_PROGRAM_NAME " [options]\n"
     "  --prompt-ids \"1 2 3\"  tokens to start from\n"
     "  --prompt TEXT         text to start from\n"
-    "  --tokens N            how many tokens to add [64]\n"
+    "  --chat                talk with the model: a message a line, Ctrl-D ends\n"
+    "  --system TEXT         chat: what the model is told before the first message\n"
+    "  --stop TEXT           chat: an answer ends before this text; may be given several times\n"
+    "  --drop-oldest         chat: when the context is full, forget the oldest messages and go on\n"
+    "  --tokens N            how many tokens to add [64], in a chat to each answer [all there is room for]\n"
     "  --context N           positions there is memory for, at most " EB_D_CONTEXT_TEXT " [all]\n"
     "  --temperature X       0 takes the most likely token [0]\n"
     "  --top-k N, --top-p X, --min-p X, --repetition-penalty X, --seed N\n"
@@ -21,7 +26,7 @@ static const char help[] =
     "  --go-on               do not stop at an end-of-text token\n"
     "  --force               run even if memory is short\n"
     "  --check               look whether the weights file is damaged (reads all of it)\n"
-    "  --json                print one JSON object with tokens and figures\n"
+    "  --json                print one JSON object with tokens and figures; in a chat one for each message\n"
     "  --trace               with --json: checksums of all layers' outputs\n"
     "  --logits              print the logits after every prompt token, binary32, and nothing else\n"
     "  --encode FILE         print the tokens of a text file, with the bytes of text up to the end of each\n";
@@ -91,24 +96,55 @@ static const char *beside(const char *program) {
     return n > 0 && n < (int)sizeof path ? path : EB_D_WEIGHTS_NAME;
 }
 
+static int take_flag(eb_options *o, const char *a) {
+    const struct {
+        const char *name;
+        int *flag;
+    } flags[] = {
+        {"--force", &o->place.force}, {"--check", &o->place.check},       {"--json", &o->json},
+        {"--trace", &o->trace},       {"--logits", &o->logits},           {"--go-on", &o->go_on},
+        {"--chat", &o->chat},         {"--drop-oldest", &o->drop_oldest},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (strcmp(a, flags[i].name) == 0) {
+            *flags[i].flag = 1;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void take_stop(eb_options *o, const char *text) {
+    size_t bytes = 0;
+    for (size_t n = strlen(text); bytes < n;) {
+        const eb_utf8 c = eb_utf8_read((const uint8_t *)text + bytes, n - bytes);
+        if (c.ok != 1) {
+            eb_die(EXIT_USAGE, "--stop takes a text in UTF-8");
+        }
+        bytes += c.bytes;
+    }
+    for (uint32_t i = 0; i < o->n_stops; i++) {
+        bytes += strlen(o->stops[i]);
+    }
+    if (text[0] == '\0' || o->n_stops == EB_ANSWER_STOPS || bytes > EB_ANSWER_STOP_BYTES) {
+        eb_die(EXIT_USAGE, "--stop takes a text of at least one byte; there may be %d of %d bytes together",
+               (int)EB_ANSWER_STOPS, (int)EB_ANSWER_STOP_BYTES);
+    }
+    o->stops[o->n_stops++] = text;
+}
+
 void eb_read_options(int argc, char **argv, eb_options *o) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    *o = (eb_options){.tokens = 64, .context = EB_D_CONTEXT};
+    *o = (eb_options){.tokens = -1, .place.context = EB_D_CONTEXT};
     o->sampling = (eb_sampling){.top_p = 1.0f, .repetition_penalty = 1.0f};
-    o->threads = processors < 1 ? 1 : processors > EB_D_MAX_THREADS ? EB_D_MAX_THREADS : (int32_t)processors;
-    o->weights = beside(argc > 0 ? argv[0] : "");
+    o->place.threads = processors < 1                  ? 1
+                       : processors > EB_D_MAX_THREADS ? EB_D_MAX_THREADS
+                                                       : (int32_t)processors;
+    o->place.weights = beside(argc > 0 ? argv[0] : "");
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        int *flag = strcmp(a, "--force") == 0    ? &o->force
-                    : strcmp(a, "--json") == 0   ? &o->json
-                    : strcmp(a, "--trace") == 0  ? &o->trace
-                    : strcmp(a, "--check") == 0  ? &o->check
-                    : strcmp(a, "--logits") == 0 ? &o->logits
-                    : strcmp(a, "--go-on") == 0  ? &o->go_on
-                                                 : NULL;
-        if (flag != NULL) {
-            *flag = 1;
+        if (take_flag(o, a)) {
             continue;
         }
         if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
@@ -118,9 +154,9 @@ void eb_read_options(int argc, char **argv, eb_options *o) {
         if (strcmp(a, "--tokens") == 0) {
             o->tokens = number(a, value, 0, INT32_MAX);
         } else if (strcmp(a, "--context") == 0) {
-            o->context = number(a, value, 1, EB_D_CONTEXT);
+            o->place.context = number(a, value, 1, EB_D_CONTEXT);
         } else if (strcmp(a, "--threads") == 0) {
-            o->threads = number(a, value, 1, EB_D_MAX_THREADS);
+            o->place.threads = number(a, value, 1, EB_D_MAX_THREADS);
         } else if (strcmp(a, "--temperature") == 0) {
             o->sampling.temperature = fraction(a, value, 0.0f, 100.0f);
         } else if (strcmp(a, "--top-k") == 0) {
@@ -134,9 +170,13 @@ void eb_read_options(int argc, char **argv, eb_options *o) {
         } else if (strcmp(a, "--seed") == 0) {
             o->seed = (uint64_t)number(a, value, 0, INT32_MAX);
         } else if (value != NULL && strcmp(a, "--weights") == 0) {
-            o->weights = value;
+            o->place.weights = value;
         } else if (value != NULL && strcmp(a, "--prompt") == 0) {
             o->prompt = value;
+        } else if (value != NULL && strcmp(a, "--system") == 0) {
+            o->system = value;
+        } else if (value != NULL && strcmp(a, "--stop") == 0) {
+            take_stop(o, value);
         } else if (value != NULL && strcmp(a, "--encode") == 0) {
             o->encode = value;
         } else if (value != NULL && strcmp(a, "--prompt-ids") == 0) {
@@ -148,5 +188,12 @@ void eb_read_options(int argc, char **argv, eb_options *o) {
     }
     if (o->prompt != NULL && o->ids != NULL) {
         eb_die(EXIT_USAGE, "--prompt and --prompt-ids exclude each other");
+    }
+    if (o->chat && (o->prompt != NULL || o->ids != NULL || o->encode != NULL || o->logits || o->trace)) {
+        eb_die(EXIT_USAGE, "--chat takes its messages from standard input; leave out --prompt, --prompt-ids, "
+                           "--encode, --logits and --trace");
+    }
+    if (!o->chat && (o->system != NULL || o->n_stops > 0 || o->drop_oldest)) {
+        eb_die(EXIT_USAGE, "--system, --stop and --drop-oldest belong to --chat");
     }
 }

@@ -4,12 +4,13 @@
 // AArch64: all code, the C library's too, is compiled for one core, so the first instructions are these few
 // of Armv8.0: they look up AT_HWCAP (16) in the auxiliary vector that the kernel puts behind the environment
 // (Linux, Documentation/arch/arm64/elf_hwcaps.rst), and go on to _start when all bits of EB_D_NEEDS_HWCAP are
-// set. x86-64: only kernels are compiled for more than the baseline, and main asks first.
-#include "program.h"
+// set. x86-64: only kernels are compiled for more than the baseline, and main asks first. A library has no
+// first instruction: who loads it asks before anything else of it runs.
+#include "session.h"
 
 #if defined(__aarch64__)
 
-#ifdef EB_D_NEEDS_HWCAP
+#if defined(EB_D_NEEDS_HWCAP) && !defined(EB_D_LIBRARY)
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 __asm(".section .text.eb_start, \"ax\"\n"
@@ -50,9 +51,21 @@ __asm(".section .text.eb_start, \"ax\"\n"
                                           ".text\n");
 #endif
 
+#if defined(EB_D_NEEDS_HWCAP) && defined(EB_D_LIBRARY)
+#include <sys/auxv.h>
+
+const char *eb_unfit_processor(void) {
+    const unsigned long needs = EB_D_NEEDS_HWCAP;
+    return (getauxval(AT_HWCAP) & needs) == needs
+               ? NULL
+               : "this library was made for the " EB_D_CORE_TITLE
+                 ", and this processor lacks instructions of it; export the model again for this board";
+}
+#else
 const char *eb_unfit_processor(void) {
     return NULL;
 }
+#endif
 
 #elif defined(__x86_64__)
 #include <cpuid.h>
