@@ -30,7 +30,8 @@ class Job:
     are for both kinds. script is the linker script, "" for the linker's own; entry the symbol execution starts
     at. A hosted program has the system's C library and start-up; all others have neither. static_libc: a hosted
     program for Linux that brings its C library, for whatever machine it is run on; programs for this machine may
-    use the one that is here.
+    use the one that is here. shared: a library for this machine, which takes the C library of the program that
+    loads it.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Job:
     hosted: bool = False
     static_libc: bool = False
     quoted: tuple[str, ...] = ()
+    shared: bool = False
 
 
 COMMON_FLAGS = (
@@ -72,11 +74,13 @@ def link_flags(job: Job) -> list[str]:
     """What both linkers take."""
     flags = (
         ["-Wl,--gc-sections", "-Wl,--build-id=none"]
-        if not job.hosted or job.static_libc or on_linux()
+        if not job.hosted or job.static_libc or job.shared or on_linux()
         else []
     )
     if job.script:
         flags += ["-T", job.script, "-Wl,-z,max-page-size=4096"]
+    if job.shared:
+        flags += ["-shared", "-fPIC", "-pthread"]
     if job.entry:
         flags += [f"-Wl,-e,{job.entry}"]
     return flags

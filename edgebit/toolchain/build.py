@@ -122,7 +122,7 @@ def _inputs(export_dir: Path, toolchain: str | None) -> tuple[Recipe, Toolchain,
     out = build_folder(recipe.folder)
     chain = find_toolchain(toolchain or _last_toolchain(out))
     version = chain.version(recipe.core)
-    return recipe, chain, version, _fingerprint(recipe, chain, version, out)
+    return recipe, chain, version, fingerprint(recipe, chain, version, out)
 
 
 def changed_files(build: BuildResult) -> list[str]:
@@ -153,7 +153,7 @@ def _last_toolchain(out: Path) -> str | None:
     return name if name in toolchains() else None
 
 
-def _fingerprint(recipe: Recipe, chain: Toolchain, version: str, out: Path) -> str:
+def fingerprint(recipe: Recipe, chain: Toolchain, version: str, out: Path) -> str:
     """SHA-256 of everything the program depends on."""
     h = hashlib.sha256()
     job = recipe.job(out / ELF)

@@ -43,10 +43,11 @@ class Recipe:
     boot2: str | None
     uf2_family: int | None
     libc: bool = False
+    shared: bool = False
 
     def job(self, output: Path) -> Job:
         """The compiler's job on this machine."""
-        hosted = self.libc or (self.core.family == "host" and not host_is_freestanding())
+        hosted = self.libc or self.shared or (self.core.family == "host" and not host_is_freestanding())
         return Job(
             folder=self.folder,
             core=self.core,
@@ -59,24 +60,32 @@ class Recipe:
             output=output,
             hosted=hosted,
             static_libc=self.libc,
+            shared=self.shared,
         )
 
 
-def read_recipe(export: Path) -> Recipe:
-    """The recipe in an export folder; UsageError when there is none, ModelError when it is damaged or hostile."""
+def read_recipe(export: Path, part: str = "build") -> Recipe:
+    """The recipe in an export folder; UsageError when there is none, ModelError when it is damaged or hostile.
+
+    part: "build", the program, or "library", which exports of language models have besides.
+    """
     try:
         found = json.loads((export / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{export}: not an export folder ({MANIFEST} is missing)") from None
     except (OSError, ValueError, RecursionError) as e:
         raise ModelError(f"{export / MANIFEST}: damaged ({e}); export the model again") from e
-    if not isinstance(found, dict) or not found.get("build"):
+    if isinstance(found, dict) and part == "library" and not found.get(part):
+        raise UsageError(
+            f"{export} was exported by an EdgeBit that wrote no library beside the program; export the model again"
+        )
+    if not isinstance(found, dict) or not found.get(part):
         raise UsageError(
             f"{export} holds a C library for a core and no program; to build one, export for a board "
             "(edgebit boards lists them)"
         )
     try:
-        return _recipe(export, found, found["build"])
+        return _recipe(export, found, found[part])
     except (KeyError, TypeError, ValueError, UsageError, OSError) as e:
         why = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e)
         raise ModelError(
@@ -110,6 +119,7 @@ def _recipe(export: Path, manifest: dict[str, Any], build: dict[str, Any]) -> Re
         boot2=None if boot2 is None else _matching(boot2, _NAME, "the boot stage"),
         uf2_family=family,
         libc=build.get("kind") == "linux-libc",
+        shared=build.get("kind") == "linux-shared",
     )
 
 

@@ -45,8 +45,10 @@ class Zig(Toolchain):
         except importlib.metadata.PackageNotFoundError:
             raise ToolchainError("zig is not installed; run: pip install ziglang") from None
 
-    def target(self, core: Core, static_libc: bool = False) -> str:
+    def target(self, core: Core, static_libc: bool = False, shared: bool = False) -> str:
         """The target triple; the host's is found at run time."""
+        if shared:
+            return "native"
         if static_libc:
             return (
                 "native" if core.family == "host" else f"{str(core.zig['target']).split('-')[0]}-linux-musl"
@@ -78,7 +80,12 @@ class Zig(Toolchain):
     def _flags(self, job: Job) -> list[str]:
         """What makes code of the sources."""
         core = job.core
-        target = ["-target", self.target(core, job.static_libc), f"-mcpu={core.zig['mcpu']}", "-g0"]
+        target = [
+            "-target",
+            self.target(core, job.static_libc, job.shared),
+            f"-mcpu={core.zig['mcpu']}",
+            "-g0",
+        ]
         free = [] if job.hosted else ["-ffreestanding"]
         return [*COMMON_FLAGS, *target, "-fno-sanitize=undefined", *core.zig.get("flags", ()), *free]
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("toolchain",),
     ("devices", "flash"),
     ("bench",),
+    ("serve",),
     ("workflow",),
     ("cli",),
 )
