@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ class Board:
     """One board. Facts come from the data sheets named in its board.toml.
 
     link says in a few words how a computer reaches the firmware; usb_ids are those of the serial ports this goes through,
-    none when it needs an adapter. usb: the board's own USB port, where the firmware serves one. bootloader_ids: as the board shows itself on USB when it waits for an image.
+    none when it needs an adapter. usb: the board's own USB port, where the firmware serves one. platformio: platform, board and
+    framework of PlatformIO's registry, empty where it has none. bootloader_ids: as the board shows itself on USB when it waits for an image.
     like: the board that it takes from what its own file does not state.
     """
 
@@ -96,6 +97,7 @@ class Board:
     like: str | None = None
     memory_bandwidth: MemoryBandwidth | None = None
     usb: Usb | None = None
+    platformio: dict[str, str] = field(default_factory=dict)
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -156,6 +158,7 @@ def load_board(name: str) -> Board:
         bootloader_ids=_pairs(usb.get("bootloader", ())),
         like=d.get("like"),
         usb=_usb(usb.get("device")),
+        platformio=dict(d.get("platformio", {})),
         memory_bandwidth=None
         if reads is None
         else MemoryBandwidth(float(reads["bytes_per_second"]), reads["source"]),

@@ -1,9 +1,12 @@
-"""A PlatformIO project with a platform of its own, which needs nothing from the PlatformIO registry.
+"""A PlatformIO project with two environments.
 
-    pio run, pio run -t upload, pio run -t verify, pio device monitor
+    pio run, pio run -t upload, pio device monitor          BOARD: the stock platform of PlatformIO's registry
+    pio run -e BOARD_edgebit, ... -t upload, ... -t verify  a platform that comes with the project
 
-The platform hands building and flashing to EdgeBit (pip install 'edgebit[platformio]'), so that the image PlatformIO uploads is
-sealed, measured and proven like any other. `edgebit build --with platformio` drives it without a PlatformIO set up before.
+The first compiles the C library and src/main.cpp, which runs the golden vector, with the platform's own compiler and framework;
+it is there for boards that the registry knows. The second needs nothing from the registry: it hands building and flashing to
+EdgeBit (pip install 'edgebit[platformio]'), so that the image is sealed, measured and proven like any other.
+`edgebit build --with platformio` drives the second without a PlatformIO set up before.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import json
 
 import jinja2
 
+from edgebit.board import Board
 from edgebit.errors import UsageError
 from edgebit.resources import data_dir
 
+from .arduino import sketch
 from .ctext import comment
-from .package import Packaging
+from .package import FLOAT_FLAG, Packaging, add_check, library_sources
 from .pipeline import Export
 
 _PLATFORM = """# SPDX-License-Identifier: Apache-2.0
@@ -64,31 +69,73 @@ class PlatformIO(Packaging):
                 "protocols": protocols,
             },
         }
-        export.add("platformio.ini", project(export.name, board.name, board.uart.baud, protocols))
+        check = add_check(export)[-1] if board.platformio else ""
+        if board.platformio:
+            export.add(
+                "src/main.cpp", sketch(export).replace("#include", "#include <Arduino.h>\n#include", 1)
+            )
+        sources = [*library_sources(export), check]
+        export.add("platformio.ini", project(export, board, protocols, sources))
         export.add("platformio/platform.json", json.dumps(platform, indent=2) + "\n")
         export.add("platformio/platform.py", _PLATFORM)
         export.add(f"platformio/boards/{board.name}.json", json.dumps(facts, indent=2) + "\n")
         export.add("platformio/builder/main.py", builder)
 
 
-def project(name: str, board: str, baud: int, protocols: list[str]) -> str:
-    """platformio.ini."""
-    return f"""; Written by EdgeBit. Needs: pip install 'edgebit[platformio]', in the Python that runs PlatformIO.
-[platformio]
-default_envs = {board}
-src_dir = app
-; beside the export, which never changes
-workspace_dir = ../{name}-{board}.pio
-platforms_dir = ../{name}-{board}.pio/platforms
+OWN = "_edgebit"
+"""What follows a board's name in the name of the environment that EdgeBit builds."""
 
-[env:{board}]
+
+def project(export: Export, board: Board, protocols: list[str], sources: list[str]) -> str:
+    """platformio.ini. protocols: ways to flash that EdgeBit has; sources: the C files of the library, and its check."""
+    assert board.uart is not None
+    stock = stock_environment(board, sources) if board.platformio else ""
+    return f"""; Written by EdgeBit.
+[platformio]
+default_envs = {environment(board)}{"" if board.platformio else OWN}
+src_dir = .
+; beside the export, which never changes
+workspace_dir = ../{export.name}-{board.name}.pio
+platforms_dir = ../{export.name}-{board.name}.pio/platforms
+
+{stock}; Builds and flashes by EdgeBit. Needs: pip install 'edgebit[platformio]', in the Python that runs PlatformIO.
+[env:{environment(board)}{OWN}]
 platform = symlink://platformio
-board = {board}
-monitor_speed = {baud}
+board = {board.name}
+monitor_speed = {board.uart.baud}
 ; how pio run -t upload flashes: {", ".join(protocols)} (edgebit: the first that fits)
 upload_protocol = edgebit
 ; yes: the board is emulated
 custom_emulate = no
 ; zig or gcc; zig when empty
 custom_toolchain =
+"""
+
+
+def environment(board: Board) -> str:
+    """A board's name as PlatformIO takes it: no dots."""
+    return board.name.replace(".", "_")
+
+
+def stock_environment(board: Board, sources: list[str]) -> str:
+    """The environment of the registry's platform: the library, its check, and what lies in src/."""
+    files = "\n".join(f"    +<{path}>" for path in sources)
+    return f"""; The stock platform of PlatformIO's registry. src/main.cpp proves the build on the board; your program goes there.
+[env:{environment(board)}]
+platform = {board.platformio["platform"]}
+board = {board.platformio["board"]}
+framework = {board.platformio["framework"]}
+monitor_speed = 115200
+; no fused multiply-add: results must not depend on the machine
+build_flags =
+    {FLOAT_FLAG}
+    -I.
+    -Iruntime/include
+    -Iruntime/kernels
+    -Icheck
+build_src_filter =
+    -<*>
+    +<src/>
+{files}
+
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib
 import importlib.util
 import json
@@ -67,6 +68,23 @@ def _module(name: str) -> Any:
         raise ToolchainError(f"PlatformIO is not complete here ({e}); {_FIX}") from e
 
 
+def _own_environment(export: Path) -> str:
+    """The environment of a project that EdgeBit builds."""
+    ini = configparser.ConfigParser(interpolation=None)
+    try:
+        ini.read(export / "platformio.ini")
+        found = [s for s in ini.sections() if ini.get(s, "platform", fallback="") == "symlink://platformio"]
+    except (configparser.Error, UnicodeDecodeError) as e:
+        raise UsageError(
+            f"{export / 'platformio.ini'} is damaged ({str(e).splitlines()[0]}); export it again"
+        ) from e
+    if len(found) != 1 or not found[0].startswith("env:"):
+        raise UsageError(
+            f"{export / 'platformio.ini'} has no environment that EdgeBit builds; export it again"
+        )
+    return found[0].removeprefix("env:")
+
+
 def run_platformio(
     export: Path,
     targets: Sequence[str],
@@ -93,6 +111,7 @@ def run_platformio(
         "EDGEBIT_PIO_PROTOCOL": protocol or "",
     }
     command = [sys.executable, "-m", "platformio", "run", "-d", str(export.resolve())]
+    command += ["-e", _own_environment(export)]
     for t in targets:
         command += ["-t", t]
     if port is not None:
@@ -111,4 +130,4 @@ def run_platformio(
         raise ToolchainError(f"PlatformIO: no result after {_SECONDS} s") from e
     if done.returncode:
         raise ToolchainError(f"PlatformIO failed:\n{first_errors(done.stdout + done.stderr)}")
-    return done.stdout
+    return re.split(r"\nEnvironment +Status", done.stdout)[0]  # a table of what was built ends it

@@ -56,7 +56,7 @@ def test_pio_builds_uploads_and_verifies(board: str, projects: Callable[[str], P
     """The user's own commands; the second board sees that projects do not get into each other's way."""
     folder = projects(board)
     before = sorted(folder.rglob("*"))
-    done = pio(folder, "run", "-t", "upload", "-t", "verify")
+    done = pio(folder, "run", "-e", f"{board}_edgebit", "-t", "upload", "-t", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"the emulated {board} started and answers as 'digits'" in done.stdout
     assert "bit-exact on 1 vectors" in done.stdout
@@ -96,7 +96,9 @@ def test_what_is_missing_is_said(
 def test_pio_device_monitor(projects: Callable[[str], Path]) -> None:
     """`pio device monitor` on a TCP port, as emulators and serial servers offer one."""
     if not (projects("pico").parent / "digits-pico.pio").is_dir():
-        assert pio(projects("pico"), "run").returncode == 0  # the first run makes the platform known
+        assert (
+            pio(projects("pico"), "run", "-e", "pico_edgebit").returncode == 0
+        )  # the first run makes the platform known
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -113,6 +115,7 @@ def test_pio_device_monitor(projects: Callable[[str], Path]) -> None:
         port = f"socket://127.0.0.1:{server.getsockname()[1]}"
         env = {**os.environ, "PLATFORMIO_CORE_DIR": str(core_folder()), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "platformio", "device", "monitor", "-p", port, "--no-reconnect"]
+        command += ["-e", "pico_edgebit"]
         ours, theirs = os.openpty()  # it wants a terminal
         monitor = subprocess.Popen(
             [*command, "-d", str(projects("pico"))], env=env, stdin=theirs, stdout=theirs, stderr=theirs
