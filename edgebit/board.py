@@ -68,6 +68,16 @@ class MemoryBandwidth:
 
 
 @dataclass(frozen=True)
+class Current:
+    """What a board or its chip draws while it computes, in milliamperes: typical, as a maker's document states it, never
+    measured by us. at: of what and under which conditions; source: the document."""
+
+    milliamperes: float
+    at: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Board:
     """One board. Facts come from the data sheets named in its board.toml.
 
@@ -89,7 +99,7 @@ class Board:
     port: dict[str, Any]
     sources: tuple[str, ...]
     hardware_tested: bool
-    current: dict[str, Any]
+    current: Current | None
     path: Path
     flash_wait: FlashWait | None = None
     link: str = ""
@@ -151,7 +161,7 @@ def load_board(name: str) -> Board:
         port=d.get("port", {}),
         sources=tuple(d.get("sources", ())),
         hardware_tested=bool(d.get("hardware_tested", False)),
-        current=d.get("current", {}),
+        current=None if not d.get("current") else Current(**d["current"]),
         flash_wait=None if wait is None else FlashWait(wait["bytes_per_cycle"], wait["cache_bytes"]),
         path=path.parent,
         link=d.get("link", ""),

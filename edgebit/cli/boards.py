@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -100,8 +101,11 @@ def _show(output: Output, b: Board, connected: list[str]) -> None:
             f"flashed by   {name}: {', '.join(f'{k} {_value(v)}' for k, v in options.items()) or 'no options'}"
         )
     output.say(f"emulated by  {', '.join(sorted(b.emulators)) or '-'}")
-    for k, v in b.current.items():
-        output.say(f"current      {k}: {v}")
+    if b.current is None:
+        output.say("current      not stated: no maker's figure for a running program is known here")
+    else:
+        c = b.current
+        output.say(f"current      {c.milliamperes:g} mA typical, not measured: {c.at} ({c.source})")
     output.say(f"plugged in   {', '.join(connected) or 'no'}")
     for s in b.sources:
         output.say(f"source       {s}")
@@ -122,7 +126,9 @@ def _show(output: Output, b: Board, connected: list[str]) -> None:
             "link": b.link,
             "usb_ids": [list(i) for i in b.usb_ids],
             "bootloader_ids": [list(i) for i in b.bootloader_ids],
-            "current": b.current,
+            "current": None
+            if b.current is None
+            else {**asdict(b.current), "kind": "typical, of a maker's document"},
             "sources": list(b.sources),
         }
     )

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from typing import NamedTuple
 
 import pytest
@@ -155,6 +156,20 @@ def test_port_of_a_board_compiles_without_a_warning(
             tool.environment(),
             what=source,
         )
+
+
+def test_currents_are_stated_with_their_source(edgebit: Callable[..., Any]) -> None:
+    known = [b for b in map(load_board, list_boards()) if b.current is not None]
+    assert {"rpi5", "teensy-4.1", "nrf52840-dk"} <= {b.name for b in known}
+    for board in known:
+        assert board.current is not None
+        assert 1 < board.current.milliamperes < 5000
+        assert len(board.current.source) > 10
+        assert len(board.current.at) > 10
+    shown = edgebit("boards", "show", "nrf52840-dk", "--json")
+    assert shown.json["current"]["milliamperes"] == 3.3
+    assert "3.3 mA typical, not measured" in shown.err
+    assert "current      not stated" in edgebit("boards", "show", "microbit-v2", "--json").err
 
 
 def test_like_takes_over_what_is_not_stated() -> None:
