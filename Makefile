@@ -7,10 +7,10 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 C_FILES = $(shell git ls-files 'runtime_c/*.c' 'runtime_c/*.h' 'boards/*.c' 'edgebit/*.c' 2>/dev/null)
 
-.PHONY: help demo test test-all lint types unit format bench-peers clean
+.PHONY: help demo test test-all lint types unit format bench-peers bench-decoder clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.run ## compile a trained net, run it on emulated boards, prove every byte (no hardware needed)
 	$(BIN)/edgebit demo
@@ -38,6 +38,9 @@ format: $(VENV)/.dev ## rewrite the sources in the house style
 
 bench-peers: $(VENV)/.dev ## time our kernels on this machine against ggml's, which is built aside the first time
 	$(BIN)/python tests/tools/bench_peers.py
+
+bench-decoder: $(VENV)/.dev ## time a language model of 2 billion weights against llama.cpp's (8 GB of files, half an hour)
+	$(BIN)/python tests/tools/bench_decoder.py
 
 clean: ## remove what was built, keep the virtual environment
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -130,6 +130,21 @@ class Ggml:
         )
         return out, self._cpu.ggml_get_type_traits_cpu(kind).contents, self.row_bytes(kind)
 
+    def rows(self, name: str, w: npt.NDArray[np.float32]) -> tuple[int, bytes]:
+        """Rows of any width in a format: its number and the bytes."""
+        kind, w = self._types[name], np.ascontiguousarray(w, np.float32)
+        out = aligned(int(self._base.ggml_row_size(kind, w.shape[1])) * len(w))
+        self._base.ggml_quantize_chunk(
+            ctypes.c_int(kind),
+            ctypes.c_void_p(w.ctypes.data),
+            ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_int64(0),
+            ctypes.c_int64(len(w)),
+            ctypes.c_int64(w.shape[1]),
+            ctypes.c_void_p(None),
+        )
+        return kind, out.tobytes()
+
     def inputs(self, traits: Traits, x: npt.NDArray[np.float32]) -> Bytes:
         """A vector in the format that the dot product wants."""
         kind = int(traits.vec_dot_type)

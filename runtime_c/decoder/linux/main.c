@@ -21,6 +21,18 @@ double eb_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+// Of all threads, in seconds.
+static double processor_time(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+// Seconds that a phase took, by the clock and of the processors.
+typedef struct {
+    double clock, processor;
+} took;
+
 void EB_D(trace)(int32_t layer, const float *rows, int32_t n, int32_t step) {
     if (!traced.on) {
         return;
@@ -63,9 +75,9 @@ static void prefill(const eb_options *o, eb_session *s) {
     }
 }
 
-static void report(const eb_options *o, const int32_t *out, int32_t made, double first, double rest) {
-    const double prefill_rate = first > 0 ? o->count / first : 0;
-    const double decode_rate = made > 1 && rest > 0 ? (made - 1) / rest : 0;
+static void report(const eb_options *o, const int32_t *out, int32_t made, took first, took rest) {
+    const double prefill_rate = first.clock > 0 ? o->count / first.clock : 0;
+    const double decode_rate = made > 1 && rest.clock > 0 ? (made - 1) / rest.clock : 0;
     const double kv = (double)EB_D(kv_bytes)(EB_D_CONTEXT) / EB_D_CONTEXT;
     if (!o->json) {
         (void)fprintf(stderr,
@@ -81,10 +93,11 @@ static void report(const eb_options *o, const int32_t *out, int32_t made, double
     }
     (void)printf(
         "], \"prompt_tokens\": %d, \"threads\": %d, \"prefill_seconds\": %.6f, \"decode_seconds\": %.6f, "
+        "\"prefill_processor_seconds\": %.6f, \"decode_processor_seconds\": %.6f, "
         "\"prefill_tokens_per_second\": %.3f, \"decode_tokens_per_second\": %.3f, "
         "\"weight_bytes_per_token\": %llu, \"kv_bytes_per_position\": %.0f",
-        (int)o->count, (int)o->place.threads, first, rest, prefill_rate, decode_rate,
-        (unsigned long long)EB_D_TOKEN_BYTES, kv);
+        (int)o->count, (int)o->place.threads, first.clock, rest.clock, first.processor, rest.processor,
+        prefill_rate, decode_rate, (unsigned long long)EB_D_TOKEN_BYTES, kv);
     if (o->trace) {
         (void)printf(", \"layer_crcs\": [");
         for (int32_t i = 0; i <= EB_D_LAYERS; i++) {
@@ -163,11 +176,14 @@ static void run(eb_options *o, eb_session *s) {
     const int32_t tokens = o->tokens < 0 ? 64 : o->tokens;
     traced.on = o->trace;
     const double start = eb_now();
+    const double start_processor = processor_time();
     prefill(o, s);
-    const double between = eb_now();
+    const took first = {eb_now() - start, processor_time() - start_processor};
     if (!o->logits) {
         const int32_t made = generate(o, s, tokens < room ? tokens : room);
-        report(o, s->ids + o->count, made, between - start, eb_now() - between);
+        const took all = {eb_now() - start, processor_time() - start_processor};
+        const took rest = {all.clock - first.clock, all.processor - first.processor};
+        report(o, s->ids + o->count, made, first, rest);
     }
 }
 
