@@ -60,7 +60,8 @@ def scratch_bytes(plan: DecoderPlan) -> int:
     act_steps = -(-cols // plan.precision.act_block) if plan.precision.act_block else 1
     head = round_up(spec.head_dim, 8)
     parts = -(-plan.context // POSITIONS) * plan.tile * spec.heads
-    own = 3 * min(4, plan.tile) * plan.chunk * 4 + plan.matvec_scratch
+    four_bits = 3 * round_up(spec.width, 64) // 4 if plan.matrix == "s4" else 0
+    own = 4 * max(3 * min(4, plan.tile) * plan.chunk, four_bits) + plan.matvec_scratch
     sizes = (
         plan.tile * round_up(spec.width, 16) * 4,
         plan.tile * cols * 4,

@@ -27,6 +27,7 @@ _TILE = 32
 _NEAR = 1.2  # rows are padded to blocks, which counts in small models only
 _PANEL_ROWS = 64
 _CHUNK_ROWS = 256
+_LEAST_ROWS = 96  # whose sums are room for the scores of two queries
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def plan_decoder(
     shapes = [shape_of(spec, role) for role in PROJECTIONS]
     small = core.is_cortex_m
     # A kernel with tables makes them once a call, so a microcontroller's calls are for all rows.
-    rows = max(r for r, _ in shapes) if small else _CHUNK_ROWS
+    rows = max(_LEAST_ROWS, *(r for r, _ in shapes)) if small else _CHUNK_ROWS
     chunk = round_up(panel * max(1, -(-rows // panel) if small else rows // panel), 16)
     while chunk % panel:
         chunk += 16
