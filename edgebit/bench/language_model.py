@@ -50,6 +50,20 @@ class LanguageModelFolder:
     def board(self) -> Board:
         return load_board(str(self.manifest["board"]))
 
+    def microcontroller(self, asked: str | None = None) -> Board:
+        """The board whose flash holds the model; UsageError when it runs Linux, WrongBoardError when another is asked
+        for."""
+        board = self.board
+        if asked not in (None, board.name):
+            raise WrongBoardError(
+                f"{self.path} was exported for {board.name}, not {asked}; run: edgebit export MODEL --target {asked}"
+            )
+        if not board.core.is_cortex_m:
+            raise UsageError(
+                f"{self.path} is for the {board.title}: copy the folder and its .build there and run its program"
+            )
+        return board
+
     @property
     def weights(self) -> Path:
         return self.path / f"{self.name}.bin"

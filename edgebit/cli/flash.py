@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgebit.bench.folder import ExportFolder
+from edgebit.bench.folder import ExportFolder, newest_export
+from edgebit.bench.language_model import LanguageModelFolder, is_language_model, open_language_model
+from edgebit.board import Board
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import UsageError
@@ -77,8 +80,7 @@ def command(
         output.say(f": {said}", head="done", good=True)
         output.result({"host": host, "said": said, "done": True})
         return
-    folder = o.find_export(path, board)
-    target = folder.board(board)
+    folder, target = _export(path, board)
     chosen = Chosen(volume=volume, port=port, probe=probe, host=host, emulate=emulate, service=service)
     flasher = choose_flasher(target, emulate=emulate, method=method, chosen=chosen)
     if dry_run:
@@ -90,6 +92,10 @@ def command(
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
         return
     if o.by_platformio(driver):
+        if not isinstance(folder, ExportFolder):
+            raise UsageError(
+                f"{folder.path}: language models are not packed for PlatformIO; leave out --with"
+            )
         said = platformio_upload(output, folder, flasher, chosen, toolchain)
         output.result({"board": target.name, "method": "platformio", "said": said, "done": True})
         return
@@ -113,6 +119,16 @@ def command(
             "said": done,
         }
     )
+
+
+def _export(path: Path | None, board: str | None) -> tuple[ExportFolder | LanguageModelFolder, Board]:
+    """The export to flash, a language model for a microcontroller included, and its board."""
+    where = path or newest_export(Path("build"), board)
+    if is_language_model(where):
+        language = open_language_model(where)
+        return language, language.microcontroller(board)
+    folder = o.find_export(path, board)
+    return folder, folder.board(board)
 
 
 def platformio_upload(

@@ -33,7 +33,7 @@ def command(
     output = Output(json)
     named = path or newest_export(Path("build"), board)
     if is_language_model(named):
-        _language_model(output, named, emulate, port, toolchain)
+        _language_model(output, named, board, emulate, port, toolchain)
         return
     folder = o.find_export(path, board)
     with output.progress() as bar:
@@ -68,13 +68,19 @@ def command(
 
 
 def _language_model(
-    output: Output, path: Path, emulate: str | None, port: str | None, toolchain: str | None
+    output: Output,
+    path: Path,
+    board: str | None,
+    emulate: str | None,
+    port: str | None,
+    toolchain: str | None,
 ) -> None:
     """The same for a language model: its golden prompts, with one thread and, on Linux, with several."""
     folder = open_language_model(path)
     with output.progress() as bar:
         bar.add_task(f"verifying {folder.name}", total=None)
         if folder.board.core.is_cortex_m:
+            folder.microcontroller(board)
             proof = prove_on_device(folder, emulate=emulate, port=port, toolchain=toolchain)
             threads = ""
         else:
