@@ -38,7 +38,8 @@ static int sums(void) {
     for (int run = 0; run < 40000; run++) {
         const uint32_t span = 1u + draw() % (run & 1 ? 127u : 4u), lo = 64u + draw() % (128u - span);
         eb_soft a = {0, EB_SOFT_ZERO};
-        float want = 0.0f;
+        float want = 0.0f, xs[24];
+        int8_t ws[24];
         for (int k = 0; k < 24; k++) {
             float x = draw() % 9u == 0 ? (draw() & 1u ? 0.0f : -0.0f) : number(lo, span);
             int32_t w = weight();
@@ -47,12 +48,18 @@ static int sums(void) {
                 w = draw() & 1u ? -1 : 1;
             }
             want += x * (float)w;
-            a = eb_soft_mac(a, eb_soft_of(eb_bits_of_f32(x)), w);
+            xs[k] = x;
+            ws[k] = (int8_t)w;
+            a = eb_soft_mac(a, eb_bits_of_f32(x), w);
             if (eb_bits_of_f32(want) != eb_bits_of_f32(eb_soft_float(a))) {
                 printf("sum %%d.%%d: %%a + .. %%a * %%d gives %%a\\n", run, k, (double)want, (double)x, (int)w,
                        (double)eb_soft_float(a));
                 return 1;
             }
+        }
+        if (eb_bits_of_f32(want) != eb_bits_of_f32(eb_soft_dot(xs, ws, 24, 1, 1))) {
+            printf("dot %%d differs\n", run);
+            return 1;
         }
     }
     return 0;

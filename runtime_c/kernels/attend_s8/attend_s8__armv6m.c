@@ -17,25 +17,11 @@ static int all_fine(const float *x, int32_t n) {
     return fine;
 }
 
-// Sum over k = 0, step, 2 step .. below n steps of x[k] * w[k * apart], in order, from +0.
-static float dot(const float *x, const int8_t *w, int32_t n, int32_t step, int32_t apart) {
-    eb_soft a = {0, EB_SOFT_ZERO};
-    for (int32_t k = 0; k < n; k++) {
-        const int32_t weight = *w;
-        if (weight != 0) {
-            a = eb_soft_mac(a, eb_soft_of(eb_bits_of_f32(*x)), weight);
-        }
-        x += step;
-        w += apart;
-    }
-    return eb_soft_float(a);
-}
-
 static float score(const float *q, const int8_t *key, int32_t size, int fine) {
     eb_f32x8 lanes = {0.0f};
     if (fine) {
         for (int32_t j = 0; j < 8; j++) {
-            lanes[j] = dot(q + j, key + j, size / 8, 8, 8);
+            lanes[j] = eb_soft_dot(q + j, key + j, size / 8, 8, 8);
         }
     } else {
         for (int32_t i = 0; i < size; i++) {
@@ -67,7 +53,7 @@ EB_ATTEND_DECL(eb_attend_s8__armv6m) {
         ml[1] = eb_sum8(&sum);
         if (all_fine(scores, p->count)) {
             for (int32_t i = 0; i < p->size; i++) {
-                o[i] = dot(scores, value + i, p->count, 1, p->size);
+                o[i] = eb_soft_dot(scores, value + i, p->count, 1, p->size);
             }
         } else {
             for (int32_t i = 0; i < p->size; i++) {

@@ -4,7 +4,7 @@
 // calls, packing and unpacking each time; here w stays an integer, x and acc stay mantissa and exponent, and
 // neither subnormal nor infinite numbers can come up: the caller checks that with eb_soft_fine.
 //
-// Cost (modelled cycles, Cortex-M0+): 96 a product and sum where the library takes 390.
+// Cost (modelled cycles, Cortex-M0+): 115 a product and sum where the library takes 400.
 #ifndef EDGEBIT_ROWDOTS_SOFT_S8_H
 #define EDGEBIT_ROWDOTS_SOFT_S8_H
 
@@ -22,14 +22,6 @@ enum { EB_SOFT_ZERO = -1000, EB_SOFT_GUARD = 5 };
 EB_INLINE int eb_soft_fine(uint32_t bits) {
     const uint32_t field = bits >> 23 & 0xffu;
     return field - 64u <= 126u || (bits << 1) == 0u;
-}
-
-EB_INLINE eb_soft eb_soft_of(uint32_t bits) {
-    if ((bits << 1) == 0u) {
-        return (eb_soft){0, EB_SOFT_ZERO};
-    }
-    const int32_t m = (int32_t)((bits & 0x7fffffu) | 0x800000u);
-    return (eb_soft){(int32_t)bits < 0 ? -m : m, (int32_t)(bits >> 23 & 0xffu) - 150};
 }
 
 EB_INLINE float eb_soft_float(eb_soft a) {
@@ -92,18 +84,30 @@ static const uint8_t eb_soft_bits[128] = {
     7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
 };
 
-// a + x * w; w in -128..127.
-EB_INLINE eb_soft eb_soft_mac(eb_soft a, eb_soft x, int32_t w) {
-    const int32_t p = x.m * w; // |p| < 2^31: |x.m| < 2^24 where it comes from a number
-    if (p == 0) {
+// a + x * w; w in -128..127, x the bits of a number that eb_soft_fine takes.
+EB_INLINE eb_soft eb_soft_mac(eb_soft a, uint32_t x, int32_t w) {
+    if (w == 0 || (x << 1) == 0u) {
         return a;
     }
-    uint32_t u = (uint32_t)(p < 0 ? -p : p);
+    uint32_t u = ((x & 0x7fffffu) | 0x800000u) * (uint32_t)(w < 0 ? -w : w); // < 2^31
+    const int32_t sign = (int32_t)x >> 31 ^ w >> 31;
     const uint32_t s = eb_soft_bits[u >> 24];
     if (s != 0u) {
         u = (u + ((1u << s) >> 1) - 1u + (u >> s & 1u)) >> s;
     }
-    return eb_soft_add(a, p < 0 ? -(int32_t)u : (int32_t)u, x.e + (int32_t)s);
+    return eb_soft_add(a, ((int32_t)u ^ sign) - sign, (int32_t)(x >> 23 & 0xffu) - 150 + (int32_t)s);
+}
+
+// Sum over k < n of x[k * step] * w[k * apart], in order, from +0; all x are fine. n <= 65536.
+__attribute__((noinline)) static float eb_soft_dot(const float *x, const int8_t *w, int32_t n, int32_t step,
+                                                   int32_t apart) {
+    eb_soft a = {0, EB_SOFT_ZERO};
+    for (; n > 0; n--) {
+        a = eb_soft_mac(a, eb_bits_of_f32(*x), *w);
+        x += step;
+        w += apart;
+    }
+    return eb_soft_float(a);
 }
 
 #endif

@@ -22,18 +22,16 @@ EB_ROWDOTS_DECL(eb_rowdots_s8__armv6m) {
     }
     const int8_t *row = w;
     for (int32_t r = 0; r < rows; r++) {
-        eb_f32x16 lanes;
+        float lane[16];
         for (int32_t j = 0; j < 16; j++) {
-            eb_soft a = {0, EB_SOFT_ZERO};
-            for (int32_t k = j; k < cols; k += 16) {
-                const int32_t weight = row[k];
-                if (weight != 0) {
-                    a = eb_soft_mac(a, eb_soft_of(eb_bits_of_f32(x[k])), weight);
-                }
-            }
-            lanes[j] = eb_soft_float(a);
+            lane[j] = eb_soft_dot(x + j, row + j, cols >> 4, 16, 16);
         }
-        y[r] = eb_sum16(&lanes);
+        for (int32_t half = 8; half > 0; half >>= 1) {
+            for (int32_t j = 0; j < half; j++) {
+                lane[j] += lane[j + half];
+            }
+        }
+        y[r] = lane[0];
         row += cols;
     }
 }
