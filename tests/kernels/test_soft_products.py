@@ -58,7 +58,7 @@ static int sums(void) {
             }
         }
         if (eb_bits_of_f32(want) != eb_bits_of_f32(eb_soft_dot(xs, ws, 24, 1, 1))) {
-            printf("dot %%d differs\n", run);
+            printf("dot %%d differs\\n", run);
             return 1;
         }
     }
