@@ -118,7 +118,8 @@ def export_decoder(
 ) -> Path:
     """Write the folder `out`, replacing it whole; returns it. golden: run the reference and certify.
 
-    UsageError for a target that is no board; FitError for a microcontroller that is too small; ModelError for a model that is not usable; a failure leaves nothing behind.
+    UsageError for a target that is no board; FitError for a microcontroller that is too small; ModelError
+    for a model that is not usable; a failure leaves nothing behind.
     """
     core, board = resolve_target(target)
     if board is None:

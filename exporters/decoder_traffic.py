@@ -13,6 +13,7 @@ from edgebit.errors import UsageError
 from edgebit.layouts.base import round_up
 
 from .decoder import weights_of
+from .decoder_firmware import plan_firmware
 from .decoder_plan import UNIT, DecoderPlan, plan_decoder
 from .decoder_weights import pack_projection, row_bytes
 
@@ -55,15 +56,17 @@ def parameters(spec: DecoderSpec) -> dict[str, int]:
 def traffic(decoder: Decoder, target: str, *, context: int | None, kv: str, matrix: str) -> Traffic:
     """What an export for a target would read for each token. The first layer is packed and stands for all.
 
-    UsageError for a target without Linux; ModelError for a model that is not usable.
+    UsageError for a target that is no board; FitError for a microcontroller that is too small; ModelError for a model
+    that is not usable.
     """
     core, board = resolve_target(target)
-    if core.is_cortex_m or board is None:
-        raise UsageError(f"--board {target}: language models run on Linux boards (rpi5, rpi4, host)")
+    if board is None:
+        raise UsageError(f"--board {target}: language models run on boards (rpi5, pico, host)")
     spec = decoder.spec
     precision = choose_precision(spec, kv=kv, matrix=matrix)
     source_matrix = decoder.weights.matrix("embed").dtype
-    plan = plan_decoder(spec, precision, source_matrix, core, board, context=context)
+    choose = plan_firmware if core.is_cortex_m else plan_decoder
+    plan = choose(spec, precision, source_matrix, core, board, context=context)
     trits = small = 0
     for role in PROJECTIONS:
         p = canonical.projection(decoder, role, 0, precision)
