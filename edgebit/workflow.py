@@ -153,6 +153,7 @@ def export_language_model(
     context: int | None = None,
     kv: str = "f16",
     head: str = "int8",
+    acts: str = "int8",
     optimize: str = "balanced",
     golden: bool = True,
     say: Say = _quiet,
@@ -168,7 +169,16 @@ def export_language_model(
     out = out or Path("build") / f"{_short_name(decoder.spec.name)}-{target}"
     exporter: Any = importlib.import_module("edgebit.exporters.decoder")
     exporter.export_decoder(
-        decoder, target, out, context=context, kv=kv, matrix=head, optimize=optimize, golden=golden, say=say
+        decoder,
+        target,
+        out,
+        context=context,
+        kv=kv,
+        matrix=head,
+        acts=acts,
+        optimize=optimize,
+        golden=golden,
+        say=say,
     )
     return open_language_model(out)
 

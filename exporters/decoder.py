@@ -112,6 +112,7 @@ def export_decoder(
     context: int | None = None,
     kv: str = "f16",
     matrix: str = "int8",
+    acts: str = "int8",
     optimize: str = "balanced",
     golden: bool = True,
     say: Callable[[str], None] = lambda _: None,
@@ -124,7 +125,7 @@ def export_decoder(
     core, board = resolve_target(target)
     if board is None:
         raise UsageError(f"--target {target}: language models are exported for boards (rpi5, pico, host)")
-    precision = choose_precision(decoder.spec, kv=kv, matrix=matrix)
+    precision = choose_precision(decoder.spec, kv=kv, matrix=matrix, acts=acts)
     source_matrix = decoder.weights.matrix("embed").dtype
     choose = plan_firmware if core.is_cortex_m else plan_decoder
     plan = choose(decoder.spec, precision, source_matrix, core, board, context=context, optimize=optimize)
@@ -185,7 +186,10 @@ def program_files(plan: DecoderPlan, packed: Packed, name: str) -> dict[str, byt
     files |= {f"text/{path.name}": path.read_bytes() for path in sorted(text.glob("*.[ch]"))}
     wanted = [f"kernels/{s.split('__')[0]}/{s}.c" for s in plan.stems]
     wanted += ["include/edgebit/eb_lanes.h", "include/edgebit/eb_status.h", "include/edgebit/eb_math.h"]
-    wanted += [f"kernels/{f}/{f}.h" for f in ("tmatvec_s8", "tmatmat_s8", "rowdots", "rowdots_s4", "attend")]
+    wanted += [
+        f"kernels/{f}/{f}.h"
+        for f in ("tmatvec_s8", "tmatvec_f32", "tmatmat_s8", "rowdots", "rowdots_s4", "attend")
+    ]
     files |= {f"runtime/{path}": raw for path, raw in sources_with_headers(wanted).items()}
     return files
 

@@ -65,7 +65,7 @@ def scratch_bytes(plan: DecoderPlan) -> int:
     sizes = (
         plan.tile * round_up(spec.width, 16) * 4,
         plan.tile * cols * 4,
-        plan.tile * cols,
+        plan.tile * cols * (4 if plan.precision.act == "f32" else 1),
         plan.tile * act_steps * 4,
         plan.tile * (inner + 2 * kv_width) * 4,
         plan.tile * spec.heads * head * 4,

@@ -84,18 +84,18 @@ def block_bytes(layout: Layout, cols: int) -> int:
     """Packed bytes of one block of rows, of a layout whose blocks are all alike."""
     if isinstance(layout, Fields):
         return layout.row_multiple * round_up(cols, layout.col_multiple) // layout.fields
-    return layout.row_multiple * (cols + 3) // 4  # t2 and lut4
+    return layout.row_multiple * round_up(cols, layout.col_multiple) // 4  # t2, lut4 and t2r8
 
 
 def _by_blocks(kernel: Kernel, cols: list[int], core: Core) -> bool:
-    """Whether the kernel's weights can be cut between blocks of rows, for these widths. Only a microcontroller's
-    program has scratch for it."""
+    """Whether the kernel's weights can be cut between blocks of rows, for these widths. On Linux tables are worth
+    their scratch where inputs are binary32 alone."""
     if not kernel.layout:
         return False
     layout = layout_of(kernel.layout)
-    if not (isinstance(layout, Fields) or layout.name in ("t2", "lut4")):
+    if not (isinstance(layout, Fields) or layout.name in ("t2", "lut4", "t2r8")):
         return False
-    if core.is_cortex_m:
+    if core.is_cortex_m or kernel.family == "tmatvec_f32":
         return all(layout.limits(np.zeros((1, c), np.int8)) is None for c in cols)
     fits = all(layout.limits(np.zeros((1, c), np.int8)) is None for c in cols)
     return fits and all(layout.scratch(kernel.stem, layout.row_multiple, c) == 0 for c in cols)
@@ -110,11 +110,11 @@ def _bytes(layout: Layout, spec: DecoderSpec) -> int:
     return total
 
 
-def choose_matvec(spec: DecoderSpec, core: Core, optimize: str) -> Kernel:
+def choose_matvec(spec: DecoderSpec, core: Core, optimize: str, family: str = "tmatvec_s8") -> Kernel:
     """The ternary kernel of all projections. Decoding waits for memory, so the cheapest of those with nearly
     the fewest bytes wins; "speed" asks for the least modelled cost alone."""
     cols = sorted({shape_of(spec, role)[1] for role in PROJECTIONS})
-    found = [k for k in kernels_for("tmatvec_s8", core) if _by_blocks(k, cols, core)]
+    found = [k for k in kernels_for(family, core) if _by_blocks(k, cols, core)]
     if not found:
         raise EdgebitError(f"no ternary kernel of {core.title} takes {max(cols)} inputs")
 
@@ -146,7 +146,7 @@ def plan_decoder(
     chosen = min(spec.max_context, DEFAULT_CONTEXT) if context is None else context
     if not 1 <= chosen <= spec.max_context:
         raise UsageError(f"--context {chosen}: the model was trained for 1..{spec.max_context} positions")
-    matvec = choose_matvec(spec, core, optimize)
+    matvec = choose_matvec(spec, core, optimize, "tmatvec_f32" if precision.act == "f32" else "tmatvec_s8")
     matmat = [k for k in kernels_for("tmatmat_s8", core) if k.layout == matvec.layout]
     matrix: MatrixKind | str = {"int8": "s8", "int4": "s4"}.get(precision.matrix, source_matrix)
     kv = "s8" if precision.kv == "int8" else precision.kv

@@ -33,7 +33,7 @@ def config(plan: DecoderPlan, packed: Packed, name: str) -> str:
     if isinstance(layout, Fields):
         block = f"(EB_D_UP(cols, {layout.col_multiple}) * {layout.row_multiple} / {layout.fields})"
     else:
-        block = f"({layout.row_multiple} * (((cols) + 3) / 4))"
+        block = f"({layout.row_multiple} * (EB_D_UP(cols, {layout.col_multiple}) / 4))"
     identity = ", ".join(f"0x{packed.model_id[i : i + 2]}" for i in range(0, 64, 2))
     lines = [
         ("WIDTH", spec.width),
@@ -51,6 +51,7 @@ def config(plan: DecoderPlan, packed: Packed, name: str) -> str:
         ("QK_NORM", int(spec.qk_norm)),
         ("SUB_NORMS", int(spec.sub_norms)),
         ("ACT_BLOCK", precision.act_block),
+        ("ACT_F32", int(precision.act == "f32")),
         ("KV_KIND", _KINDS[precision.kv]),
         ("MATRIX_KIND", _KINDS[plan.matrix]),
         ("NORM_EPS", c_float(spec.norm_eps)),

@@ -53,7 +53,9 @@ def parameters(spec: DecoderSpec) -> dict[str, int]:
     }
 
 
-def traffic(decoder: Decoder, target: str, *, context: int | None, kv: str, matrix: str) -> Traffic:
+def traffic(
+    decoder: Decoder, target: str, *, context: int | None, kv: str, matrix: str, acts: str = "int8"
+) -> Traffic:
     """What an export for a target would read for each token. The first layer is packed and stands for all.
 
     UsageError for a target that is no board; FitError for a microcontroller that is too small; ModelError for a model
@@ -63,7 +65,7 @@ def traffic(decoder: Decoder, target: str, *, context: int | None, kv: str, matr
     if board is None:
         raise UsageError(f"--board {target}: language models run on boards (rpi5, pico, host)")
     spec = decoder.spec
-    precision = choose_precision(spec, kv=kv, matrix=matrix)
+    precision = choose_precision(spec, kv=kv, matrix=matrix, acts=acts)
     source_matrix = decoder.weights.matrix("embed").dtype
     choose = plan_firmware if core.is_cortex_m else plan_decoder
     plan = choose(spec, precision, source_matrix, core, board, context=context)

@@ -14,7 +14,15 @@ ESTIMATE = "estimate"
 
 
 def inspect_language_model(
-    output: Output, model: Path, board: str | None, *, context: int | None, kv: str, head: str, **reading: Any
+    output: Output,
+    model: Path,
+    board: str | None,
+    *,
+    context: int | None,
+    kv: str,
+    head: str,
+    acts: str,
+    **reading: Any,
 ) -> None:
     """Print tables and the JSON object. board: that one, else all boards whose memory bandwidth is known.
 
@@ -26,7 +34,7 @@ def inspect_language_model(
         bar.add_task("reading", total=None)
         decoder = load_decoder(str(model), **reading)
         names = [board] if board else [n for n in list_boards() if load_board(n).memory_bandwidth]
-        found = [exporter.traffic(decoder, n, context=context, kv=kv, matrix=head) for n in names]
+        found = [exporter.traffic(decoder, n, context=context, kv=kv, matrix=head, acts=acts) for n in names]
     spec = decoder.spec
     sizes = exporter.parameters(spec)
     for note in decoder.notes:

@@ -60,6 +60,12 @@ Kv = Annotated[str, typer.Option(help="Language models: keys and values as f32, 
 Head = Annotated[
     str, typer.Option(help="Language models: embedding and head as int8, int4, or as in the source (source).")
 ]
+Acts = Annotated[
+    str,
+    typer.Option(
+        help="Language models trained with float activations: inputs of projections as int8 for every 128 of them, or f32."
+    ),
+]
 Masters = Annotated[
     str | None,
     typer.Option(help="Language models: quantise float masters by absmean or sign.", show_default=False),

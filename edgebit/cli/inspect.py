@@ -22,6 +22,7 @@ def command(
     context: o.Context = None,
     kv: o.Kv = "f16",
     head: o.Head = "int8",
+    acts: o.Acts = "int8",
     masters: o.Masters = None,
     activation: o.Activation = None,
     act_quant: o.ActQuant = None,
@@ -45,7 +46,7 @@ def command(
             "weight_scale": weight_scale,
             "i2_s": i2_s,
         }
-        inspect_language_model(output, model, board, context=context, kv=kv, head=head, **reading)
+        inspect_language_model(output, model, board, context=context, kv=kv, head=head, acts=acts, **reading)
         return
     prepared = prepare_model(model, activations=activations, calibration=calibration, batch=batch)
     graph = prepared.graph

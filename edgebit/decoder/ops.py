@@ -107,6 +107,19 @@ def project(q: S8Array, steps: F32Array, p: Projection) -> F32Array:
     return total if p.bias is None else total + p.bias
 
 
+@np.errstate(all="ignore")
+def project_f32(x: F32Array, p: Projection) -> F32Array:
+    """(T, cols) -> (T, rows): the sum over groups g, in order and from the first, of sum_g * scale[:, g]; a group's
+    sum of +x, -x or nothing runs in 8 lanes. Then + bias."""
+    total: F32Array | None = None
+    for g, start in enumerate(range(0, p.trits.shape[1], p.group)):
+        span = slice(start, start + p.group)
+        part = lane_dots(x[:, span], p.trits[:, span].astype(_F)) * p.scale[:, g]
+        total = part if total is None else total + part
+    assert total is not None
+    return total if p.bias is None else total + p.bias
+
+
 def rotate(x: F32Array, table: F32Array) -> F32Array:
     """x (T, heads, hd), table (T, 2, hd / 2): pairs (i, i + hd / 2) turned by their position's angles."""
     half = x.shape[-1] // 2

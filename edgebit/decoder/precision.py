@@ -10,8 +10,9 @@ from edgebit.errors import UsageError
 
 KvKind: TypeAlias = Literal["f32", "f16", "int8"]
 MatrixKind: TypeAlias = Literal["source", "int8", "int4"]
-ActKind: TypeAlias = Literal["token", "block"]
+ActKind: TypeAlias = Literal["token", "block", "f32"]
 
+ACTS = ("int8", "f32")
 ACT_BLOCK = 128
 """Inputs that share a scale where a model was trained without quantised activations."""
 
@@ -22,7 +23,7 @@ class Precision:
 
     matrix: embedding and head as in the source, int8 with a scale for each row, or four bits with a scale for each
     32 numbers (a loss worth measuring: see edgebit perplexity). act: inputs of ternary projections have one scale for
-    a token, as BitNet is trained, or one for every 128 inputs of a token.
+    a token, as BitNet is trained, or one for every 128 inputs of a token; or they stay binary32.
     """
 
     kv: KvKind = "f16"
@@ -35,10 +36,20 @@ class Precision:
         return ACT_BLOCK if self.act == "block" else 0
 
 
-def choose_precision(spec: DecoderSpec, *, kv: str = "f16", matrix: str = "int8") -> Precision:
-    """The precision for a model; UsageError when there is no such choice."""
-    for option, value, known in (("--kv", kv, get_args(KvKind)), ("--head", matrix, get_args(MatrixKind))):
+def choose_precision(
+    spec: DecoderSpec, *, kv: str = "f16", matrix: str = "int8", acts: str = "int8"
+) -> Precision:
+    """The precision for a model; UsageError when there is no such choice.
+
+    acts: inputs of projections of a model that was trained without quantising them, "int8" or "f32".
+    """
+    asked = (("--kv", kv, get_args(KvKind)), ("--head", matrix, get_args(MatrixKind)), ("--acts", acts, ACTS))
+    for option, value, known in asked:
         if value not in known:
             raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
-    act: ActKind = "token" if spec.act_quant == "token" else "block"
+    if acts == "f32" and spec.act_quant == "token":
+        raise UsageError(
+            f"--acts f32: {spec.name} was trained with int8 inputs of projections, which are exact; leave --acts out"
+        )
+    act: ActKind = "token" if spec.act_quant == "token" else "f32" if acts == "f32" else "block"
     return Precision(kv=kv, matrix=matrix, act=act)  # type: ignore[arg-type]  # just checked

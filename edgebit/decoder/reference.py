@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from edgebit.decoder.rope import tables
 from edgebit.errors import ModelError, UsageError
 from edgebit.ir.graph import Array, F32Array
 
+Inputs: TypeAlias = tuple[Array, F32Array | None]
+"""Of projections: int8 with the steps in 1, or binary32 and None."""
 _KEPT_BYTES = 1 << 29  # weights of up to this many trits stay in memory between tokens
 
 
@@ -123,11 +126,16 @@ class Reference:
         def norm(x: F32Array, role: str) -> F32Array:
             return ops.rms_norm(x, canonical.norm(self.decoder, role, layer), spec.norm_eps)
 
-        def project(x: tuple[Array, F32Array], role: str) -> F32Array:
-            return ops.project(x[0], x[1], self.projection(role, layer))
+        def project(x: Inputs, role: str) -> F32Array:
+            p = self.projection(role, layer)
+            return ops.project_f32(x[0], p) if x[1] is None else ops.project(x[0], x[1], p)
 
-        block = self.precision.act_block
-        a = ops.quantize(norm(h, "attn_norm"), block)
+        def inputs(x: F32Array) -> Inputs:
+            if self.precision.act == "f32":
+                return x, None
+            return ops.quantize(x, self.precision.act_block)
+
+        a = inputs(norm(h, "attn_norm"))
         q, k, v = (
             project(a, r).reshape(len(h), heads, spec.head_dim)
             for r, heads in (("q", spec.heads), ("k", spec.kv_heads), ("v", spec.kv_heads))
@@ -138,12 +146,12 @@ class Reference:
         o = self._attend(layer, ops.rotate(q, angles), ops.rotate(k, angles), v)
         if spec.sub_norms:
             o = norm(o, "attn_sub_norm")
-        h = h + project(ops.quantize(o, block), "o")
-        b = ops.quantize(norm(h, "ffn_norm"), block)
+        h = h + project(inputs(o), "o")
+        b = inputs(norm(h, "ffn_norm"))
         f = ops.gated(project(b, "gate"), project(b, "up"), spec.activation)
         if spec.sub_norms:
             f = norm(f, "ffn_sub_norm")
-        return np.asarray(h + project(ops.quantize(f, block), "down"), np.float32)
+        return np.asarray(h + project(inputs(f), "down"), np.float32)
 
     def _attend(self, layer: int, q: F32Array, k: F32Array, v: F32Array) -> F32Array:
         spec, kind = self.decoder.spec, self.precision.kv

@@ -7,6 +7,7 @@
 //   CONTEXT TILE MAX_THREADS  positions, tokens of a tile, and threads there may be, at most
 //   SILU QK_NORM SUB_NORMS    1 or 0
 //   ACT_BLOCK                 inputs that share a scale; 0: all of a token's
+//   ACT_F32                   1: inputs of projections stay binary32, and MATVEC is of the family tmatvec_f32
 //   KV_KIND MATRIX_KIND       EB_D_F32, EB_D_F16, EB_D_BF16, EB_D_S8 or (MATRIX_KIND) EB_D_S4
 //   NORM_EPS ATTEND_SCALE     binary32
 //   MATVEC MATMAT ROWDOTS ATTEND   kernels; MATMAT is left out where the layout has none
@@ -75,6 +76,13 @@ typedef struct {
     eb_d_matrix q, k, v, o, gate, up, down;
 } eb_d_layer;
 
+// An input of a projection.
+#if EB_D_ACT_F32
+typedef float eb_d_act;
+#else
+typedef int8_t eb_d_act;
+#endif
+
 // What all threads wait at. `count` and `round` are only touched atomically.
 typedef struct {
     uint32_t count, round;
@@ -94,7 +102,7 @@ typedef struct {
 typedef struct {
     float *hidden;    // [TILE][WIDTH_PAD]
     float *normed;    // [TILE][COLS_PAD] what is about to be quantised
-    int8_t *act;      // [TILE][COLS_PAD] quantised
+    eb_d_act *act;    // [TILE][COLS_PAD] quantised, or as normalised
     float *act_steps; // [TILE][ACT_STEPS]
     float *qkv;       // [TILE][INNER + 2 KV_WIDTH] as projected
     float *query;     // [KV_HEADS][n][SHARED][HEAD_PAD] turned
@@ -125,7 +133,7 @@ void EB_D(sync)(eb_d_context *ctx);
 void EB_D(scratch_of)(const eb_d_context *ctx, int32_t thread, eb_d_scratch *s);
 void EB_D(embed)(const eb_d_context *ctx, int32_t id, float *hidden);
 int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int32_t padded);
-int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *steps);
+int EB_D(quantize)(const float *x, int32_t n, eb_d_act *q, float *steps);
 void EB_D(rotate)(const float *table, float *x);
 void EB_D(store)(const eb_d_context *ctx, int32_t layer, int32_t kv_head, int32_t position, const float *k,
                  const float *v);

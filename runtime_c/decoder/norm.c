@@ -22,6 +22,7 @@ int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int
     return 1;
 }
 
+#if !EB_D_ACT_F32
 // One scale for n numbers: a = max(max |x|, 1e-5), s = (1 / a) * 127, q = rne(x * s), *steps = s. Since
 // |x * s| < 128, adding and taking away 1.5 * 2^23 rounds, and q needs no clamp.
 static int quantize_block(const float *x, int32_t n, int8_t *q, float *steps) {
@@ -44,9 +45,19 @@ static int quantize_block(const float *x, int32_t n, int8_t *q, float *steps) {
     return 1;
 }
 
+#endif
+
 // n numbers in blocks of ACT_BLOCK, with a number of steps each. 0 when one of them is not finite.
-int EB_D(quantize)(const float *x, int32_t n, int8_t *q, float *steps) {
-#if EB_D_ACT_BLOCK
+int EB_D(quantize)(const float *x, int32_t n, eb_d_act *q, float *steps) {
+#if EB_D_ACT_F32
+    int finite = 1;
+    for (int32_t i = 0; i < n; i++) {
+        finite &= (eb_bits_of_f32(x[i]) & 0x7fffffffu) < 0x7f800000u;
+        q[i] = x[i];
+    }
+    (void)steps;
+    return finite;
+#elif EB_D_ACT_BLOCK
     int finite = 1;
     for (int32_t at = 0; at < n; at += EB_D_ACT_BLOCK) {
         const int32_t left = n - at < EB_D_ACT_BLOCK ? n - at : EB_D_ACT_BLOCK;

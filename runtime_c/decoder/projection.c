@@ -3,9 +3,16 @@
 // serve all tokens, so that their weights stay in the cache.
 #include "decoder.h"
 #include "tmatmat_s8/tmatmat_s8.h"
+#include "tmatvec_f32/tmatvec_f32.h"
 #include "tmatvec_s8/tmatvec_s8.h"
 
+#if EB_D_ACT_F32
+EB_TMATVEC_F32_DECL(EB_D_MATVEC);
+typedef float sum;
+#else
 EB_TMATVEC_S8_DECL(EB_D_MATVEC);
+typedef int32_t sum;
+#endif
 #ifdef EB_D_MATMAT
 EB_TMATMAT_S8_DECL(EB_D_MATMAT);
 #endif
@@ -17,12 +24,12 @@ typedef struct {
     int32_t by_row;
     int32_t rows, cols;
     int32_t tokens;
-    const int8_t *act;  // COLS_PAD apart
-    const float *steps; // in 1, ACT_STEPS apart
-    void *scratch;      // of the kernel
+    const eb_d_act *act; // COLS_PAD apart
+    const float *steps;  // in 1, ACT_STEPS apart
+    void *scratch;       // of the kernel
 } call;
 
-static void sums(const call *c, int32_t *acc) {
+static void sums(const call *c, sum *acc) {
 #ifdef EB_D_MATMAT
     if (c->tokens > 1) {
         EB_D_MATMAT(c->trits, c->act, acc, c->rows, c->cols, c->tokens, EB_D_COLS_PAD, EB_D_CHUNK, NULL);
@@ -35,8 +42,25 @@ static void sums(const call *c, int32_t *acc) {
     }
 }
 
+#if EB_D_ACT_F32
+// y[t * CHUNK + r] gets acc * scale: the sums of one group, added to those before it.
+static void add_group(const call *c, const sum *acc, float *y, int32_t add) {
+    for (int32_t t = 0; t < c->tokens; t++) {
+        for (int32_t r = 0; r < c->rows; r++) {
+            const float term = acc[r] * c->scale[c->by_row ? r : 0];
+            y[r] = add ? y[r] + term : term;
+        }
+        acc += EB_D_CHUNK;
+        y += EB_D_CHUNK;
+    }
+}
+
+static void scaled(const call *c, const sum *acc, float *y) {
+    add_group(c, acc, y, 0);
+}
+#else
 // y[t * CHUNK + r] = float(acc) / (steps / scale): the sums of all inputs.
-static void scaled(const call *c, const int32_t *acc, float *y) {
+static void scaled(const call *c, const sum *acc, float *y) {
     for (int32_t t = 0; t < c->tokens; t++) {
         const float steps = c->steps[t * EB_D_ACT_STEPS];
         if (c->by_row) {
@@ -55,7 +79,7 @@ static void scaled(const call *c, const int32_t *acc, float *y) {
 }
 
 // y[t * CHUNK + r] gets (float(acc) * scale) * (1 / steps): the sums of one group, added to those before it.
-static void add_group(const call *c, const int32_t *acc, float *y, int32_t add) {
+static void add_group(const call *c, const sum *acc, float *y, int32_t add) {
     for (int32_t t = 0; t < c->tokens; t++) {
         const float unit = eb_div_f32(1.0f, c->steps[t * EB_D_ACT_STEPS]);
         if (add) {
@@ -72,10 +96,12 @@ static void add_group(const call *c, const int32_t *acc, float *y, int32_t add) 
     }
 }
 
+#endif
+
 // Rows row .. row + rows - 1 (at most CHUNK, row a multiple of PANEL) of tokens token .. token + tokens - 1.
 static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d_matrix *m, int32_t all_rows,
                       int32_t cols, int32_t row, int32_t rows, int32_t token, int32_t tokens, float *y) {
-    int32_t *acc = (void *)s->own;
+    sum *acc = (void *)s->own;
     const float *scale = eb_d_at(ctx, m->scale);
     call c = {.by_row = m->by_row, .rows = rows, .tokens = tokens, .scratch = s->own + EB_D_OWN};
     const uint8_t *trits = eb_d_at(ctx, m->trits);

@@ -19,7 +19,7 @@ static size_t lay_out(uint8_t *base, int32_t thread, int32_t threads, eb_d_scrat
     size_t at = 0;
     s->hidden = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_WIDTH_PAD * sizeof(float)));
     s->normed = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_COLS_PAD * sizeof(float)));
-    s->act = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_COLS_PAD));
+    s->act = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_COLS_PAD * sizeof(eb_d_act)));
     s->act_steps = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_ACT_STEPS * sizeof(float)));
     s->qkv = (void *)(base + take(&at, (size_t)EB_D_TILE * (EB_D_INNER + 2 * EB_D_KV_WIDTH) * sizeof(float)));
     s->query = (void *)(base + take(&at, (size_t)EB_D_TILE * EB_D_HEADS * EB_D_HEAD_PAD * sizeof(float)));

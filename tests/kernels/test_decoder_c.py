@@ -38,6 +38,11 @@ MODELS: dict[str, tuple[DecoderSpec, dict[str, Any], dict[str, Any]]] = {
         {"dtype": "bf16"},
         {"kv": "f16", "matrix": "int4"},
     ),
+    "float_inputs": (
+        small_spec(act_quant="none", activation="silu", width=144, ffn=176),
+        {"scales": "group", "group": 64, "bias": True},
+        {"matrix": "int8", "acts": "f32"},
+    ),
     "groups_of_16": (
         small_spec(width=56, ffn=72, vocab=1, eos=(0,)),
         {"scales": "group", "group": 16, "bias": True},
@@ -52,7 +57,7 @@ def test_every_logit_is_the_references(kind: str, tmp_path: Path) -> None:
     decoder = random_decoder(spec, **weights)
     folder = export(decoder, "host", tmp_path / "out", **options)
     ids = np.random.default_rng(7).integers(0, spec.vocab, 290).tolist()
-    precision = choose_precision(spec, kv=options["kv"], matrix=options["matrix"])
+    precision = choose_precision(spec, **options)
     want = Reference(decoder, precision, 300).run(ids).view(np.uint32)
     for threads in ("1", "3"):
         got = logits(folder, ids, spec.vocab, "--threads", threads)
