@@ -38,6 +38,16 @@ def test_the_certificate_is_the_hosts(target: str, host_certificate: str, tmp_pa
     assert proof.runs == 2
 
 
+def test_four_bit_heads_and_float_inputs(tmp_path: Path) -> None:
+    decoder = random_decoder(small_spec(act_quant="none", width=80), scales="row")
+    how = {"matrix": "int4", "acts": "f32"}
+    want = manifest(export(decoder, "host", tmp_path / "host", **how))["certificate"]
+    for target in ("rpi5", "rpi4"):
+        folder = export(decoder, target, tmp_path / target, **how)
+        assert prove(open_language_model(folder), emulate="auto", threads=(2,)).certificate == want
+        assert all("__neon" in k for k in manifest(folder)["kernels"])
+
+
 @pytest.mark.parametrize("kv", ["f32", "f16", "int8"])
 def test_every_logit_far_into_the_context(kv: str, tmp_path: Path) -> None:
     folder = export(random_decoder(SPEC, dtype="bf16"), "rpi5", tmp_path / "out", kv=kv, matrix="source")
