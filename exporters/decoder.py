@@ -20,9 +20,10 @@ import numpy as np
 
 import edgebit
 from edgebit.board import resolve_target
+from edgebit.decoder import canonical
 from edgebit.decoder.canonical import shape_of
 from edgebit.decoder.model import PROJECTIONS, Decoder, DecoderSpec
-from edgebit.decoder.precision import choose_precision
+from edgebit.decoder.precision import Precision, choose_precision
 from edgebit.decoder.reference import Reference
 from edgebit.decoder.text import compile_text
 from edgebit.decoder.text.table import Flag
@@ -128,7 +129,16 @@ def export_decoder(
     precision = choose_precision(decoder.spec, kv=kv, matrix=matrix, acts=acts)
     source_matrix = decoder.weights.matrix("embed").dtype
     choose = plan_firmware if core.is_cortex_m else plan_decoder
-    plan = choose(decoder.spec, precision, source_matrix, core, board, context=context, optimize=optimize)
+    plan = choose(
+        decoder.spec,
+        precision,
+        source_matrix,
+        core,
+        board,
+        context=context,
+        optimize=optimize,
+        whole=not has_groups(decoder, precision),
+    )
     name = model_prefix(decoder.spec.name)
     table = compile_text(decoder)
     text = b"" if table is None else table.to_bytes()
@@ -157,6 +167,12 @@ def export_decoder(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
     return Path(out)
+
+
+def has_groups(decoder: Decoder, precision: Precision) -> bool:
+    """Whether the first layer, which is taken to stand for all, has scales for groups of inputs."""
+    found = ((role, canonical.projection(decoder, role, 0, precision)) for role in PROJECTIONS)
+    return any(p.group < shape_of(decoder.spec, role)[1] for role, p in found)
 
 
 def certify(

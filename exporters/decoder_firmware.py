@@ -140,6 +140,7 @@ def plan_firmware(
     *,
     context: int | None = None,
     optimize: str = "balanced",
+    whole: bool = False,
 ) -> DecoderPlan:
     """As plan_decoder, for a board with flash and RAM. Without a context, the longest that the RAM has room for.
 
@@ -147,7 +148,9 @@ def plan_firmware(
     """
     if board.uart is None or "start" not in board.port:
         raise UsageError(f"--target {board.name}: it has no program to put a language model into")
-    plan = plan_decoder(spec, precision, source_matrix, core, board, context=context, optimize=optimize)
+    plan = plan_decoder(
+        spec, precision, source_matrix, core, board, context=context, optimize=optimize, whole=whole
+    )
     least = least_weights(plan)
     if context is None:
         while account(plan, least).free()[RAM] < 0 and plan.context > _MIN_CONTEXT:

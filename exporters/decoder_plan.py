@@ -27,6 +27,7 @@ _TILE = 32
 _NEAR = 1.2  # rows are padded to blocks, which counts in small models only
 _PANEL_ROWS = 64
 _CHUNK_ROWS = 256
+_WHOLE = ("smlad2",)  # layouts of about two bits whose blocks of rows differ
 _LEAST_ROWS = 96  # whose sums are room for the scores of two queries
 
 
@@ -84,16 +85,23 @@ def block_bytes(layout: Layout, cols: int) -> int:
     """Packed bytes of one block of rows, of a layout whose blocks are all alike."""
     if isinstance(layout, Fields):
         return layout.row_multiple * round_up(cols, layout.col_multiple) // layout.fields
-    return layout.row_multiple * round_up(cols, layout.col_multiple) // 4  # t2, lut4 and t2r8
+    return (
+        layout.row_multiple * round_up(cols, layout.col_multiple) // 4
+    )  # t2, lut4 and t2r8; smlad2 has some more
 
 
-def _by_blocks(kernel: Kernel, cols: list[int], core: Core) -> bool:
-    """Whether the kernel's weights can be cut between blocks of rows, for these widths. On Linux tables are worth
-    their scratch where inputs are binary32 alone."""
+def cuts(layout: Layout) -> bool:
+    """Whether weights in this layout can be cut between blocks of rows, which are all alike."""
+    return isinstance(layout, Fields) or layout.name in ("t2", "lut4", "t2r8")
+
+
+def _usable(kernel: Kernel, cols: list[int], core: Core, *, whole: bool) -> bool:
+    """Whether the kernel serves matrices of these widths. Blocks of rows must be alike where matrices are cut. On
+    Linux tables are worth their scratch where inputs are binary32 alone."""
     if not kernel.layout:
         return False
     layout = layout_of(kernel.layout)
-    if not (isinstance(layout, Fields) or layout.name in ("t2", "lut4", "t2r8")):
+    if not (cuts(layout) or (whole and layout.name in _WHOLE)):
         return False
     if core.is_cortex_m or kernel.family == "tmatvec_f32":
         return all(layout.limits(np.zeros((1, c), np.int8)) is None for c in cols)
@@ -110,11 +118,13 @@ def _bytes(layout: Layout, spec: DecoderSpec) -> int:
     return total
 
 
-def choose_matvec(spec: DecoderSpec, core: Core, optimize: str, family: str = "tmatvec_s8") -> Kernel:
+def choose_matvec(
+    spec: DecoderSpec, core: Core, optimize: str, family: str = "tmatvec_s8", *, whole: bool = False
+) -> Kernel:
     """The ternary kernel of all projections. Decoding waits for memory, so the cheapest of those with nearly
     the fewest bytes wins; "speed" asks for the least modelled cost alone."""
     cols = sorted({shape_of(spec, role)[1] for role in PROJECTIONS})
-    found = [k for k in kernels_for(family, core) if _by_blocks(k, cols, core)]
+    found = [k for k in kernels_for(family, core) if _usable(k, cols, core, whole=whole)]
     if not found:
         raise EdgebitError(f"no ternary kernel of {core.title} takes {max(cols)} inputs")
 
@@ -136,8 +146,11 @@ def plan_decoder(
     *,
     context: int | None = None,
     optimize: str = "balanced",
+    whole: bool = False,
 ) -> DecoderPlan:
     """Decide everything that does not depend on the weights' values.
+
+    whole: no projection has scales for groups of inputs, so that a microcontroller's kernel is given whole matrices.
 
     source_matrix: element type of embedding and head in the model file. UsageError when the context is out of
     range, ModelError when the sizes make no decoder.
@@ -146,14 +159,15 @@ def plan_decoder(
     chosen = min(spec.max_context, DEFAULT_CONTEXT) if context is None else context
     if not 1 <= chosen <= spec.max_context:
         raise UsageError(f"--context {chosen}: the model was trained for 1..{spec.max_context} positions")
-    matvec = choose_matvec(spec, core, optimize, "tmatvec_f32" if precision.act == "f32" else "tmatvec_s8")
+    small = core.is_cortex_m
+    family = "tmatvec_f32" if precision.act == "f32" else "tmatvec_s8"
+    matvec = choose_matvec(spec, core, optimize, family, whole=whole and small)
     matmat = [k for k in kernels_for("tmatmat_s8", core) if k.layout == matvec.layout]
     matrix: MatrixKind | str = {"int8": "s8", "int4": "s4"}.get(precision.matrix, source_matrix)
     kv = "s8" if precision.kv == "int8" else precision.kv
     layout = layout_of(matvec.layout)
     panel = layout.row_multiple * max(1, _PANEL_ROWS // layout.row_multiple)
     shapes = [shape_of(spec, role) for role in PROJECTIONS]
-    small = core.is_cortex_m
     # A kernel with tables makes them once a call, so a microcontroller's calls are for all rows.
     rows = max(_LEAST_ROWS, *(r for r, _ in shapes)) if small else _CHUNK_ROWS
     chunk = round_up(panel * max(1, -(-rows // panel) if small else rows // panel), 16)
@@ -172,7 +186,7 @@ def plan_decoder(
         max_threads=1 if small else MAX_THREADS,
         layout=matvec.layout,
         matvec=matvec.stem,
-        matmat=matmat[0].stem if matmat else "",
+        matmat=matmat[0].stem if matmat and not small else "",
         rowdots=kernels_for(f"rowdots_{matrix}", core)[0].stem,
         attend=kernels_for(f"attend_{kv}", core)[0].stem,
         panel=panel,

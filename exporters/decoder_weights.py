@@ -27,10 +27,11 @@ from edgebit.decoder import canonical
 from edgebit.decoder.canonical import S4_GROUP, Projection, Rows
 from edgebit.decoder.model import PROJECTIONS, Decoder
 from edgebit.decoder.rope import tables
+from edgebit.errors import ModelError
 from edgebit.ir.graph import Array
 from edgebit.layouts.base import layout_of, round_up
 
-from .decoder_plan import UNIT, DecoderPlan
+from .decoder_plan import UNIT, DecoderPlan, cuts
 
 MAGIC = b"EBDECODE"
 VERSION = 1
@@ -104,6 +105,11 @@ def pack_projection(p: Projection, plan: DecoderPlan) -> bytes:
     rows, cols = p.trits.shape
     if p.group >= cols:
         return layout.pack(p.trits)
+    if not cuts(layout):
+        raise ModelError(
+            f"scales for groups of {p.group} inputs in some layers but not in the first; kernels of {plan.core.title} "
+            "are chosen by the first"
+        )
     parts = []
     for r in range(0, rows, plan.panel):
         for g in range(0, cols, p.group):
