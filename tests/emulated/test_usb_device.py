@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import unicorn
-from rp2_usb import BUFF_STATUS, BUS_RESET, STALLED, SUSPENDED, Cable, Port
+from rp2_usb import BUFF_STATUS, STALLED, SUSPENDED, Cable, Port
 from unicorn import arm_const
 
 from edgebit.bench.folder import ExportFolder, open_export
@@ -146,6 +146,8 @@ def test_a_program_that_goes_without_its_reply(ready: Cable) -> None:
 
 def test_halts_and_settings_start_data_anew(ready: Cable) -> None:
     assert greets(ready)
+    Port(ready).write(Frame(Kind.RESET, 2, b"another!").encode())
+    assert len(Port(ready).read(0)) < 64, "an odd number of packets each way"
     assert ready.control(0x02, 1, 0, 0x82) == b""
     ready.toggles[2, True] = 0
     assert ready.control(0x02, 1, 0, 0x02) == b""
@@ -224,12 +226,18 @@ def test_closing_at_1200_baud_calls_the_rom(name: str, ready: Cable) -> None:
 
 
 def test_a_reset_takes_back_the_sign(ready: Cable) -> None:
-    """The computer restarts while a port was open at 1200 baud: the board does not."""
+    """The computer goes down while it closes a port of 1200 baud: the board stays what it is."""
     ready.open(1200)
-    ready.address = 0
-    ready.raise_event(BUS_RESET)
+    ready.setup(0x21, 0x22, 0)
     ready.plug_in()
     ready.open()
-    ready.close_port()
-    ready.open()
     assert greets(ready)
+
+
+def test_a_reply_that_fills_its_packets_is_ended(ready: Cable) -> None:
+    """By an empty packet: a host would wait for more."""
+    link = Link(Port(ready))
+    link.hello()
+    link.run()
+    for n in (33, 34, 35):  # 34 bytes make a frame of 64
+        assert len(link.read_output(0, n)) == n
