@@ -156,6 +156,8 @@ def export_decoder(
         say("running the reference")
         certificate, vectors = certify(decoder, plan, packed, golden=golden)
         record = manifest(decoder, plan, packed, name, sorted(files), certificate, vectors)
+        record["chat"] = table is not None and table.chat is not None
+        record["notes"] += [] if table is None else table.notes
         if fit is not None:
             record["build"] = firmware_build(plan, sorted(files), table)
             record["fit"] = fit.to_dict()

@@ -114,6 +114,17 @@ def open_language_model(path: Path, board: str | None = None) -> LanguageModelFo
     return folder
 
 
+def require_chat(folder: LanguageModelFolder) -> None:
+    """UsageError for an export that is known to have no chat template; its program knows for sure."""
+    if folder.manifest.get("chat") is False:
+        notes = folder.manifest.get("notes")
+        notes = notes if isinstance(notes, list) else []
+        why = next((n for n in notes if isinstance(n, str) and "no chat" in n), "the model came without one")
+        raise UsageError(
+            f"{folder.path} has no chat template ({why[:300]}); to go on from a text: edgebit run --prompt"
+        )
+
+
 def _golden(v: object) -> bool:
     def numbers(key: str) -> bool:
         found = v.get(key) if isinstance(v, dict) else None

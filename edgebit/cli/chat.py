@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import chat_program, command_line, open_language_model
+from edgebit.bench.language_model import chat_program, command_line, open_language_model, require_chat
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 
@@ -62,6 +62,7 @@ def command(
     """
     output = Output(json)
     folder = open_language_model(path or newest_export(Path("build"), board), board)
+    require_chat(folder)
     with output.progress() as bar:
         bar.add_task("building", total=None)
         start, where = command_line(folder, emulate=emulate, toolchain=toolchain)

@@ -48,6 +48,8 @@ def test_what_cannot_be_run_is_a_sentence(
     charlm: Path, shared: Path, tmp_path: Path, edgebit: Callable[..., Any]
 ) -> None:
     assert "give a prompt" in edgebit("run", charlm, code=2).err
+    assert "edgebit run" in edgebit("chat", charlm, code=2).err
+    assert "edgebit run" in edgebit("serve", charlm, "--port", 0, code=2).err
     assert "vocabulary lacks" in edgebit("run", charlm, "--prompt", "caf\u00e9", code=2).err
     assert "from 1 to 128" in edgebit("run", charlm, "--prompt", "x", "--context", 129, code=2).err
     assert "exported for host" in edgebit("run", charlm, "--board", "rpi5", "--prompt", "x", code=2).err

@@ -144,7 +144,7 @@ static void show_outcome(const chat *c, const outcome *r) {
     const double decode = r->made > 1 && r->decode_seconds > 0 ? (r->made - 1) / r->decode_seconds : 0;
     if (!c->o->json) {
         (void)fprintf(
-            stderr,
+            c->notes,
             "[%d tokens of prompt, %d kept, %d taken in at %.1f tokens/s; %d written at %.1f tokens/s",
             (int)r->prompt, (int)r->kept, (int)r->taken, prefill, (int)r->made, decode);
         if (r->dropped > 0) {
@@ -245,7 +245,7 @@ static ending write_answer(chat *c, outcome *r) {
             eb_die(EXIT_MODEL, "the logits are not finite: the weights are damaged; run with --check");
         }
         r->made++;
-        if (eb_session_is_end(c->s, id)) {
+        if (eb_session_is_end(c->s, id) && !c->o->go_on) {
             return END_STOP;
         }
         const int32_t n = eb_answer_push(&c->answer, id, c->out, &stopped);
