@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import open_language_model
+from edgebit.bench.language_model import open_language_model, require_chat
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.decoder.sampling import Sampling
@@ -70,6 +70,7 @@ def command(
     output = Output(json)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     folder = open_language_model(path or newest_export(Path("build"), None))
+    require_chat(folder)
     with listen(host, port) as s:
         with output.progress() as bar:
             task = bar.add_task("building", total=None)
