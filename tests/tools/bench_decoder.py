@@ -3,7 +3,8 @@
     python tests/tools/bench_decoder.py [--layers N] [--rounds N] [--only WORDS] [--json]
 
 Weights are random: speed needs shapes, not sense. EdgeBit runs the program that `edgebit export` and `build` make,
-llama.cpp runs a GGUF file of the same shape through its C API; the two take turns, round by round. A ratio is our rate
+llama.cpp runs a GGUF file of the same shape through its C API; the two take turns, round by round, and the one whose turn
+it is not does nothing. A ratio is our rate
 over the peer's in the same round; printed are the median and the extremes over all rounds, of the clock on the wall
 and of processor time (which other work on the machine disturbs less; spinning threads count in it). The first run
 builds the peer and some files, 8 GB in all, in the cache folder.
@@ -14,10 +15,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +39,6 @@ from edgebit.toolchain.build import build_export
 
 exporter: Any = importlib.import_module("edgebit.exporters.decoder")
 CONTEXT = 2304
-LAUNCH = """
-import os, sys
-_, status, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)
-print(usage.ru_maxrss, file=sys.stderr)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-"""Runs a program from a small process: the peak of a program's memory counts what its parent had when it forked."""
 NEAR, FAR, TOKENS = 128, 2048, 16
 
 
@@ -52,6 +50,7 @@ class Pair:
     body: str
     peer_head: str
     position: int = NEAR
+    prefill: bool = False
 
     @property
     def label(self) -> str:
@@ -60,7 +59,7 @@ class Pair:
 
 
 PAIRS = (
-    Pair("int8", "tq2_0", "q8_0"),
+    Pair("int8", "tq2_0", "q8_0", prefill=True),
     Pair("source", "tq2_0", "f16"),
     Pair("int4", "tq2_0", "q6_k"),
     Pair("int4", "tq1_0", "q6_k"),
@@ -131,16 +130,79 @@ class Files:
         return path
 
 
-def run_ours(command: Sequence[str], threads: int, position: int) -> tuple[dict[str, Any], int]:
-    """What one run of the program says, and the peak of its resident memory."""
-    ids = " ".join(str(7 * k % 1000) for k in range(position))
-    asked = ["--prompt-ids", ids, "--tokens", str(TOKENS + 1), "--threads", str(threads), "--json", "--go-on"]
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", LAUNCH, *command, *asked], capture_output=True, text=True, check=False
-    )
+class Ours:
+    """Our program, decoding token by token, and stopped while the peer has its turn."""
+
+    def __init__(self, command: Sequence[str], threads: int, position: int, tokens: int) -> None:
+        asked = [
+            "--prompt-ids",
+            prompt(position),
+            "--tokens",
+            str(tokens),
+            "--threads",
+            str(threads),
+            "--go-on",
+        ]
+        self._process = subprocess.Popen(
+            [*command, *asked], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._read(1)
+
+    def _read(self, tokens: int) -> None:
+        """Wait for some tokens: numbers, with a space before each but the first, written as they come."""
+        assert self._process.stdout is not None
+        while tokens > 0:
+            piece = os.read(self._process.stdout.fileno(), 1 if tokens == 1 else tokens)
+            if not piece:
+                raise SystemExit(f"our program ended with {self._process.wait()}")
+            tokens -= piece.count(b" ")
+
+    def _processor(self) -> float:
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(t.read_text().split()[0]) for t in tasks) * 1e-9
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def decode(self, tokens: int) -> dict[str, float]:
+        """Seconds of `tokens` tokens, after one that was under way when it was stopped."""
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        os.set_blocking(pipe, False)
+        with suppress(BlockingIOError):  # what came before it stopped
+            while os.read(pipe, 4096):
+                pass
+        os.set_blocking(pipe, True)
+        self._process.send_signal(signal.SIGCONT)
+        self._read(1)
+        wall, cpu = time.monotonic(), self._processor()
+        self._read(tokens)
+        took = {"wall": time.monotonic() - wall, "cpu": self._processor() - cpu}
+        self.stop()
+        return took
+
+    def end(self) -> int:
+        """Ends it; the peak of its resident memory in bytes, mapped pages included."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def prompt(n: int) -> str:
+    return " ".join(str(7 * k % 1000) for k in range(n))
+
+
+def our_prefill(command: Sequence[str], threads: int) -> dict[str, float]:
+    """Seconds of NEAR tokens taken in."""
+    asked = ["--prompt-ids", prompt(NEAR), "--tokens", "1", "--threads", str(threads), "--json", "--go-on"]
+    done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"our program ended with {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout), int(done.stderr.split()[-1]) * 1024
+    found = json.loads(done.stdout)
+    return {"wall": found["prefill_seconds"], "cpu": found["prefill_processor_seconds"]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -154,23 +216,20 @@ def compare(files: Files, pair: Pair, threads: int, rounds: int) -> dict[str, An
     peer = Peer(files.python, model, threads)
     rates: dict[str, list[float]] = {}
 
-    def note(name: str, tokens: int, wall: float, cpu: float) -> None:
-        rates.setdefault(f"{name} wall", []).append(tokens / wall)
-        rates.setdefault(f"{name} processor", []).append(tokens * threads / cpu)
+    def note(name: str, tokens: int, took: dict[str, float]) -> None:
+        rates.setdefault(f"{name} wall", []).append(tokens / took["wall"])
+        rates.setdefault(f"{name} processor", []).append(tokens * threads / took["cpu"])
 
-    if pair.position != NEAR:
-        peer.ask(f"prefill {pair.position}")
-    our_peak = 0
+    for _ in range(rounds if pair.prefill else 0):
+        note("ours prefill", NEAR, our_prefill(command, threads))
+        note("peer prefill", NEAR, peer.ask(f"prefill {NEAR}"))
+    peer.ask(f"prefill {pair.position}")
+    ours = Ours(command, threads, pair.position, (rounds + 1) * (TOKENS + 1) + 1)
+    ours.stop()
     for _ in range(rounds):
-        found, our_peak = run_ours(command, threads, pair.position)
-        note("ours decode", TOKENS, found["decode_seconds"], found["decode_processor_seconds"])
-        note("ours prefill", pair.position, found["prefill_seconds"], found["prefill_processor_seconds"])
-        if pair.position == NEAR:
-            took = peer.ask(f"prefill {NEAR}")
-            note("peer prefill", NEAR, took["wall"], took["cpu"])
-        took = peer.ask(f"decode {TOKENS}")
-        note("peer decode", TOKENS, took["wall"], took["cpu"])
-    peak = int(peer.ask("memory")["peak"])
+        note("ours decode", TOKENS, ours.decode(TOKENS))
+        note("peer decode", TOKENS, peer.ask(f"decode {TOKENS}"))
+    our_peak, peak = ours.end(), int(peer.ask("memory")["peak"])
     peer.end()
     result: dict[str, Any] = {
         "pair": pair.label,
@@ -188,8 +247,8 @@ def compare(files: Files, pair: Pair, threads: int, rounds: int) -> dict[str, An
     }
     for phase in ("decode", "prefill"):
         for clock in ("wall", "processor"):
-            ours, theirs = rates[f"ours {phase} {clock}"], rates.get(f"peer {phase} {clock}")
-            if theirs:
+            ours, theirs = rates.get(f"ours {phase} {clock}"), rates.get(f"peer {phase} {clock}")
+            if ours and theirs:
                 result["ratios"][f"{phase} {clock}"] = spread(
                     [a / b for a, b in zip(ours, theirs, strict=True)]
                 )

@@ -4,7 +4,7 @@
 
 ENV is an environment with llama-cpp-python, and nothing of EdgeBit. Commands come on standard input, one a line, and are
 answered by one line of JSON each: "prefill N" forgets everything and takes N tokens in, "decode N" adds N
-tokens one by one and forgets them again, "memory" says the peak of resident memory, mapped pages included.
+tokens one by one after one that does not count, "memory" says the peak of resident memory, mapped pages included.
 """
 
 from __future__ import annotations
@@ -32,14 +32,11 @@ def main() -> None:
     if not model or not state:
         raise SystemExit(f"llama.cpp cannot load {path}")
     memory = c.llama_get_memory(state)
-    held = 0
 
     def take(ids: list[int]) -> None:
-        nonlocal held
         array = (c.llama_token * len(ids))(*ids)
         if c.llama_decode(state, c.llama_batch_get_one(array, len(ids))) != 0:
             raise SystemExit("llama.cpp cannot decode")
-        held += len(ids)
 
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
@@ -51,8 +48,8 @@ def main() -> None:
         n = int(number)
         if what == "prefill":
             c.llama_memory_clear(memory, True)
-            held = 0
-        before = held
+        else:
+            take([5])
         wall, cpu = time.monotonic(), time.process_time()
         if what == "prefill":
             for start in range(0, n, BATCH):
@@ -61,9 +58,6 @@ def main() -> None:
             for _ in range(n):
                 take([5])
         wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-        if what == "decode":
-            c.llama_memory_seq_rm(memory, -1, before, -1)
-            held = before
         print(json.dumps({"wall": wall, "cpu": cpu}), flush=True)
 
 
