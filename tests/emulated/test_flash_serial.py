@@ -1,5 +1,5 @@
-"""`edgebit flash` of a Pico plugged in by its own USB: the board is played by a pseudo terminal with the emulated firmware
-behind it, and by a folder for the drive of its boot ROM. What is written is what boots next."""
+"""`edgebit flash` of boards with a serial port: a Pico plugged in by its own USB, a Nucleo with its debugger. They are played by
+a pseudo terminal with the emulated firmware behind it, and by a folder for their drive. What is written is what boots next."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ from edgebit.board import load_board
 from edgebit.devices import serial as ports
 from edgebit.devices.unicorn_m import CortexM
 from edgebit.errors import ToolchainError
-from edgebit.flash import base, uf2
+from edgebit.flash import base, msd, uf2
 from edgebit.toolchain.build import build_export
 from edgebit.toolchain.uf2 import read_uf2
 
-PICO = load_board("pico")
 SPEED = 4  # of what tcgetattr gives: the input speed
 
 
-class Pico:
+class Plugged:
     """A board on USB. image: what is in its flash, None for a program of somebody else's, which says nothing.
 
     writes counts images taken; spoil, if set, damages what is written.
     """
 
+    name: str
+
     def __init__(self, folder: Path, image: bytes | None) -> None:
-        self.drive = folder / "RPI-RP2"
+        self.board = load_board(self.name)
+        self.drive = folder / "drive"
         self.ours, self.theirs = os.openpty()
         tty.setraw(self.ours)
         tty.setraw(self.theirs)
@@ -53,22 +55,23 @@ class Pico:
         if not self.plugged:
             return []
         info = ListPortInfo(self.port)
-        info.vid, info.pid = PICO.usb_ids[0]
+        info.vid, info.pid = self.board.usb_ids[0]
         return [info]
 
     def _live(self, image: bytes | None) -> None:
         while not self._stop.is_set():
-            machine = None if image is None else CortexM(PICO, image)
+            machine = None if image is None else CortexM(self.board, image)
             self._run(machine)
             if machine is not None:
                 machine.close()
-            image = self._boot_rom()
+            if not self._stop.is_set():
+                image = self._written()
         os.close(self.ours)
         os.close(self.theirs)
 
     def _run(self, machine: CortexM | None) -> None:
-        """Answer, until somebody closes the port at 1200 baud."""
-        while not self._stop.is_set() and termios.tcgetattr(self.ours)[SPEED] != termios.B1200:
+        """Answer, until the board is to take an image."""
+        while not self._stop.is_set() and not self._asked():
             if not select.select([self.ours], [], [], 0.02)[0]:
                 continue
             data = os.read(self.ours, 4096)
@@ -77,7 +80,26 @@ class Pico:
                 while answer := machine.read(0):
                     os.write(self.ours, answer)
 
-    def _boot_rom(self) -> bytes:
+    def _asked(self) -> bool:
+        raise NotImplementedError
+
+    def _written(self) -> bytes:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10.0)
+
+
+class Pico(Plugged):
+    """Shows its boot ROM's drive when its port is closed at 1200 baud."""
+
+    name = "pico"
+
+    def _asked(self) -> bool:
+        return bool(termios.tcgetattr(self.ours)[SPEED] == termios.B1200)
+
+    def _written(self) -> bytes:
         self.plugged = False
         told = termios.tcgetattr(self.ours)
         told[SPEED] = told[SPEED + 1] = termios.B115200
@@ -90,7 +112,7 @@ class Pico:
         while not self._stop.is_set():
             for file in self.drive.glob("*.UF2"):
                 with contextlib.suppress(ToolchainError):  # not all of it is there yet
-                    image = read_uf2(file.read_bytes(), int(PICO.flash_methods["uf2"]["family"]))[1]
+                    image = read_uf2(file.read_bytes(), int(self.board.flash_methods["uf2"]["family"]))[1]
                     (self.drive / uf2.INFO).unlink()
                     file.unlink()
                     self.drive.rmdir()
@@ -101,29 +123,48 @@ class Pico:
             time.sleep(0.02)
         return b""
 
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
+
+class Nucleo(Plugged):
+    """Its debugger always shows a drive, and programs what lies on it once no more of it comes."""
+
+    name = "nucleo-f446re"
+
+    def _asked(self) -> bool:
+        if not self.drive.exists():
+            self.drive.mkdir()
+            (self.drive / "MBED.HTM").write_text("url=https://os.mbed.com/platforms/?code=07770221066FFF")
+        return any(self.drive.glob("*.BIN"))
+
+    def _written(self) -> bytes:
+        (file,) = self.drive.glob("*.BIN")
+        size = -1
+        while size != file.stat().st_size:
+            size = file.stat().st_size
+            time.sleep(0.1)
+        image = file.read_bytes()
+        file.unlink()
+        self.writes += 1
+        return self.spoil(image)
 
 
 @pytest.fixture
-def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes | None], Pico]]:
-    plugged: list[Pico] = []
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plugged]]:
+    plugged: list[Plugged] = []
 
-    def make(image: bytes | None) -> Pico:
-        pico = Pico(tmp_path, image)
-        plugged.append(pico)
-        monkeypatch.setenv(base.VOLUMES, str(pico.drive))
-        monkeypatch.setattr(ports.list_ports, "comports", pico.comports)
-        return pico
+    def make(image: bytes | None, kind: type[Plugged] = Pico) -> Plugged:
+        board = kind(tmp_path, image)
+        plugged.append(board)
+        monkeypatch.setenv(base.VOLUMES, str(board.drive))
+        monkeypatch.setattr(ports.list_ports, "comports", board.comports)
+        return board
 
     yield make
-    for pico in plugged:
-        pico.close()
+    for board in plugged:
+        board.close()
 
 
 def test_written_once_then_left_alone(
-    plug_in: Callable[[bytes | None], Pico], digits: Callable[[str], Path], edgebit: Callable[..., Any]
+    plug_in: Callable[..., Plugged], digits: Callable[[str], Path], edgebit: Callable[..., Any]
 ) -> None:
     folder = digits("pico")
     pico = plug_in(None)
@@ -146,7 +187,7 @@ def test_written_once_then_left_alone(
 
 
 def test_a_board_that_runs_another_image_afterwards(
-    plug_in: Callable[[bytes | None], Pico], digits: Callable[[str], Path], edgebit: Callable[..., Any]
+    plug_in: Callable[..., Plugged], digits: Callable[[str], Path], edgebit: Callable[..., Any]
 ) -> None:
     folder = digits("pico")
     built = build_export(folder)
@@ -159,7 +200,7 @@ def test_a_board_that_runs_another_image_afterwards(
 
 
 def test_two_boards_are_not_chosen_between(
-    plug_in: Callable[[bytes | None], Pico],
+    plug_in: Callable[..., Plugged],
     digits: Callable[[str], Path],
     edgebit: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -169,3 +210,22 @@ def test_two_boards_are_not_chosen_between(
     said = edgebit("flash", digits("pico"), "--json", code=6).json["error"]
     assert "choose with --port" in said
     assert pico.writes == 0
+
+
+def test_a_debuggers_board_is_asked_too(
+    plug_in: Callable[..., Plugged],
+    digits: Callable[[str], Path],
+    edgebit: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its port is there all the time; a wrong image behind it is noticed."""
+    monkeypatch.setattr(msd, "WRITE_SECONDS", 0.5)
+    folder = digits("nucleo-f446re")
+    nucleo = plug_in(None, Nucleo)
+    done = edgebit("flash", folder, "--json").json
+    assert f"it answers on {nucleo.port} as 'digits', image {done['image_id']}" in done["said"]
+    assert edgebit("flash", folder, "--json").json["written"] is False
+    assert nucleo.writes == 1
+    name = bytes.fromhex(done["image_id"])
+    nucleo.spoil = lambda image: image.replace(name, b"\x5a" * 16)
+    assert "5a" * 16 in edgebit("flash", folder, "--force", "--json", code=7).json["error"]
