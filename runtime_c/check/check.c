@@ -63,6 +63,17 @@ void eb_check_print_s32(int32_t value) {
     eb_check_print_u32(value < 0 ? 0u - (uint32_t)value : (uint32_t)value);
 }
 
+void eb_check_print_ticks(uint64_t ticks) {
+    if (ticks == 0) {
+        eb_check_write("no counter here\n");
+        return;
+    }
+    eb_check_print_u32(ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX);
+    eb_check_write(" ");
+    eb_check_write(eb_check_tick_unit);
+    eb_check_write("\n");
+}
+
 static uint8_t guard_byte(uint32_t i) {
     return (uint8_t)(0xA5 ^ (i * 29));
 }

@@ -61,6 +61,7 @@ uint32_t eb_check_steps(int32_t value, int32_t step);
 int eb_check_equal(const char *a, const char *b);
 void eb_check_print_u32(uint32_t value);
 void eb_check_print_s32(int32_t value);
+void eb_check_print_ticks(uint64_t ticks); // with their unit, and the end of the line; 0: there is no counter
 
 // A buffer with guard bytes on both sides. `data` lies EB_CHECK_GUARD bytes into `block`.
 typedef struct {
