@@ -7,8 +7,6 @@ from edgebit.plan.plan import Plan
 from edgebit.toolchain.build import BuildResult
 from edgebit.toolchain.elf import Image
 
-MEASURED = ("cortex-m0plus", "cortex-m3", "cortex-m4f", "cortex-m7", "cortex-m33")
-"""Cores with tables of bounds; those of others are generous guesses."""
 _TOLERANCE = 1.10
 
 

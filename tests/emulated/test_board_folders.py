@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from account_checks import MEASURED, check_account
+from account_checks import check_account
 from edgebit.exporters.firmware import port_files
 
 from edgebit.bench.folder import ExportFolder
@@ -101,7 +101,7 @@ def test_board_computes_what_the_reference_does(name: str, chain: str, export: E
     assert folder.manifest["certificate"] == export("host").folder.manifest["certificate"]
     built = build_export(folder.path, toolchain=chain)
     check_sizes(folder, built)
-    if board.core.name in MEASURED:
+    if board.core.is_cortex_m:
         check_account(plan, built, chain)
     with connect(folder, emulate=None if name == "host" else "", toolchain=chain) as device:
         result = verify(folder, device.link, golden(folder))

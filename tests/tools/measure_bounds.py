@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,13 @@ from edgebit.ops.base import Sample, infer_all
 from edgebit.plan.account import arguments, kind_of, parts_of, plain_name, stacked_arguments, table_bytes
 from edgebit.plan.kernels import candidates
 from edgebit.plan.plan import Plan, make_plan
-from edgebit.toolchain.build import build_export
+from edgebit.toolchain.base import find_toolchain
 from edgebit.toolchain.elf import Image
+from edgebit.toolchain.recipe import read_recipe
 from edgebit.toolchain.stack import CallGraph, StackReport, stack_usage
 
 RUN_MARGIN = 8  # compilers spill one register more in some networks
+_ROOM = 1 << 22
 CODE_MARGIN = 64  # the linker aligns what it puts together
 _OF_THE_MODEL = re.compile(r"measure_|l\d+_|eb_code_|(inputs|outputs)$")
 
@@ -61,6 +64,13 @@ def _in_flash(image: Image, board: Board) -> int:
     return code
 
 
+def roomy(board: Board) -> Board:
+    """The board with more memory than one has, so that many layers go into one image. It is only linked for."""
+    more = {"flash": _ROOM, "ram": _ROOM}
+    memories = tuple(replace(m, length=max(m.length, more.get(m.kind, 0))) for m in board.memories)
+    return replace(board, memories=memories)
+
+
 class Built:
     """One plan built for one board with one toolchain."""
 
@@ -68,9 +78,11 @@ class Built:
         g, values = merge(samples)
         self.plan = make_plan(g, board.core, board, kernels=forced)
         with tempfile.TemporaryDirectory() as tmp:
-            built = build_export(export(self.plan, values, board, Path(tmp)), toolchain=chain)
-            self.image = Image(built.elf)
-            self.stack = stack_usage(built.elf, board.core)
+            elf = Path(tmp) / "measure.elf"
+            job = read_recipe(export(self.plan, values, board, Path(tmp))).job(elf)
+            find_toolchain(chain).build(job)
+            self.image = Image(elf)
+            self.stack = stack_usage(elf, board.core)
             self.graph = CallGraph(self.image, board.core)
             self.graph.deepest(self.graph.function(self.image.entry, "reset"))
         self.code = _in_flash(self.image, board)
@@ -90,7 +102,7 @@ def per_layer(pair: Sequence[Built], what: str) -> float:
 
 def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     """The tables of one core and toolchain."""
-    boards = boards_of(core)
+    boards = [roomy(b) for b in boards_of(core)]
     some = min([b.ram_bytes for b in boards if b.ram_bytes] + [1 << 18])
     small, large = apart_samples(some // 100)
     pairs = [[Built([s] * n, {}, boards[0], chain) for n in (4, 20)] for s in (small, large)]
