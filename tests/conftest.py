@@ -100,6 +100,7 @@ SLOW = (
     r"test_kernel_tester.py::test_the_widest_legal_matrix\[cortex-a76",
     r"test_simd_kernels.py::test_the_tester_at_full_width",
     r"test_strip_kernels.py::test_layers_on_boards_equal_numpy\[mps2-an385",
+    r"test_predicted_costs.py::test_prices_of_mlperf_tiny_networks\[net-vww-speed-pico",
     r"test_cost_model.py::test_predicted_costs_agree_with_counted_ones\[pico2",
     r"test_board_folders.py::test_board_computes\S*\[(nucleo-l4|nucleo-u5|stm32|arduino|nrf|mps2-an500|pico-w|rpi-zero|rpi3|linux).*gcc",
     r"test_spine.py::test_every_shared_model\S*\[(a_cnn_ts|a_mlp_ts|f_mlp|b_dq_int8)",

@@ -68,8 +68,8 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     epilogue = epilogue_of(node, g.outs)
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
-    code = isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
-    weights = CConst("w", "int8_t" if w.element == "s8" else "uint8_t", raw, code_symbol(raw) if code else "")
+    symbol = code_symbol(raw) if _is_code(layout) else ""
+    weights = CConst("w", "int8_t" if w.element == "s8" else "uint8_t", raw, symbol)
     text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
     fields = c_ints(
         **g.c_fields(),
@@ -126,10 +126,15 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
     return _Tile(pixels, stride, blocks, sums, copy, acc_at, own_at, pad_at, scratch)
 
 
+def _is_code(layout: Layout) -> bool:
+    """Whether the weights are a function of their own, which leaves out pairs of pixels that a tile lacks."""
+    return isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
+
+
 def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels.
 
-    mac: products, those of short tiles' missing pixels included. tile: tiles of pixels. tile_tap: kernel
+    mac: products, those of short tiles' missing pixels included where they are computed. tile: tiles of pixels. tile_tap: kernel
     positions packed. tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel,
     element, step: epilogues, outputs and their float steps. For each tile what Layout.work counts.
 
@@ -141,9 +146,10 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     matrix = w.values.reshape(g.outs, -1)
     pixels = PIXELS if is_packed(choice.stem) else DOT_PIXELS
     tiles = g.n * -(-g.oh * g.ow // pixels)
+    run = g.n * -(-g.oh * g.ow // 2) * 2 / pixels if _is_code(layout) else tiles
     counts: dict[str, float] = {
         "call": 1,
-        "mac": tiles * pixels * matrix.size,
+        "mac": run * pixels * matrix.size,
         "tile": tiles,
         "tile_tap": 0 if g.c % 4 else tiles * g.kh * g.kw,
         "tile_col": tiles * g.cols,
@@ -157,7 +163,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         counts |= _finish_work(
             node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
         )
-    counts |= {name: tiles * count for name, count in layout.work(matrix).items()}
+    counts |= {name: run * count for name, count in layout.work(matrix).items()}
     return {name: float(count) for name, count in counts.items()}
 
 

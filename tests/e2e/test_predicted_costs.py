@@ -18,6 +18,7 @@ import pytest
 from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.bench.kernels import count_plan
 from edgebit.board import load_board
+from edgebit.plan.kernels import Optimize
 from edgebit.plan.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,11 +87,14 @@ def test_prices_of_trained_networks(
 
 
 @pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("network", ["net-kws", "net-ic", "net-ad"])
-def test_prices_of_mlperf_tiny_networks(network: str, board: str) -> None:
+@pytest.mark.parametrize(
+    ("network", "optimize"),
+    [("net-kws", "balanced"), ("net-ic", "balanced"), ("net-ad", "balanced"), ("net-vww", "speed")],
+)
+def test_prices_of_mlperf_tiny_networks(network: str, optimize: Optimize, board: str) -> None:
     """With random weights: costs depend on shapes, and on which trits are zero."""
     machine = load_board(board)
-    plan = make_plan(SHAPES[network].make(), machine.core, machine)
+    plan = make_plan(SHAPES[network].make(), machine.core, machine, optimize=optimize)
     metric, counted = count_plan(plan, machine, None)
     assert metric == "modelled cycles"
     assert all(exact for _, exact in counted)
