@@ -34,7 +34,7 @@ from .firmware import MIN_STACK, board_config, linker_script, port_files
 
 TEXT_BYTES = 1024
 """Of a prompt that the device turns into tokens itself."""
-CODE, CONST, STACK, DATA = 98304, 16384, 8192, 8192
+CODE, CONST, STACK, DATA = 65536, 16384, 8192, 8192
 """Upper bounds in bytes for every model and core: code, constants beside the weights (Unicode tables without
 normalisation), the deepest stack, and the program's own data beside arena, tokens and text."""
 NFC_CODE = 49152

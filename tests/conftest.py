@@ -93,6 +93,9 @@ __all__: Sequence[str] = ()
 
 
 SLOW = (
+    r"test_shakespeare.py::test_one_certificate",
+    r"test_docs.py::test_commands_of_a_page_run\[microcontroller-language-models",
+    r"test_decoder_pico.py::test_scales_of_groups\S*\[mps2",
     r"test_group_kernels.py::test_a_planted_bug_is_found",
     r"test_group_kernels.py::test_the_kernels_of_this_machine\[avx2",
     r"test_float_kernels.py::test_a_planted_bug_is_found",

@@ -69,7 +69,9 @@ def test_wheel_ships_exporters_and_examples(wheel: list[str]) -> None:
     for p in (ROOT / "exporters").glob("*"):
         if p.suffix in (".py", ".jinja"):
             assert f"edgebit/exporters/{p.name}" in names
-    for p in (ROOT / "examples").glob("*/*.onnx"):
+    models = [p for kind in ("onnx", "safetensors", "json") for p in (ROOT / "examples").glob(f"*/*.{kind}")]
+    assert {p.suffix for p in models} == {".onnx", ".safetensors", ".json"}
+    for p in models:
         assert f"edgebit/examples/{p.parent.name}/{p.name}" in names
     for p in (ROOT / "examples" / "mlperf_tiny").glob("*.py"):
         assert f"edgebit/examples/mlperf_tiny/{p.name}" in names
