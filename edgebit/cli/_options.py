@@ -53,7 +53,7 @@ Tool = Annotated[str | None, typer.Option("--toolchain", help="zig (default) or 
 Context = Annotated[
     int | None,
     typer.Option(
-        help="Language models: positions there may be [the model's, at most 4096].", show_default=False
+        help="Language models: positions there may be \\[the model's, at most 4096].", show_default=False
     ),
 ]
 Kv = Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")]
@@ -97,7 +97,7 @@ I2S = Annotated[
 ]
 
 Threads = Annotated[
-    int | None, typer.Option(help="Threads [one for each processor].", min=1, show_default=False)
+    int | None, typer.Option(help="Threads \\[one for each processor].", min=1, show_default=False)
 ]
 Positions = Annotated[
     int | None,
@@ -121,13 +121,9 @@ Driver = Annotated[
 ]
 
 
-def drawing(
-    temperature: float, top_k: int, top_p: float, min_p: float, repetition_penalty: float, seed: int
-) -> list[str]:
-    """How a language model's program is told to draw tokens."""
-    asked = ["--temperature", str(temperature), "--top-k", str(top_k), "--top-p", str(top_p)]
-    asked += ["--min-p", str(min_p), "--repetition-penalty", str(repetition_penalty)]
-    return [*asked, "--seed", str(seed)]
+def drawing(**how: float) -> list[str]:
+    """Options that tell a language model's program how to draw tokens: temperature, top_k, ..., seed."""
+    return [a for name, value in how.items() for a in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def by_platformio(driver: str | None) -> bool:

@@ -32,7 +32,7 @@ def command(
         typer.Option(
             "--tokens",
             "-n",
-            help="Tokens of an answer, at most [what there is room for].",
+            help="Tokens of an answer, at most \\[what there is room for].",
             min=1,
             show_default=False,
         ),
@@ -53,8 +53,7 @@ def command(
 ) -> None:
     """Talk with a language model.
 
-    Starts the program of an export folder, the one that runs on the board by itself (there: add --chat). A line is a
-    message. Ctrl-C ends an answer, not the chat; at the prompt a second Ctrl-C ends it, as Ctrl-D does. Only what is new is
+    Starts the program of an export folder, the one that runs on the board by itself (there: add --chat). A line is a message. Ctrl-C ends an answer, not the chat; at the prompt a second Ctrl-C ends it, as Ctrl-D does. Only what is new is
     taken in: after each answer a line on stderr counts it. Messages may come from a pipe, too; with --json one JSON object
     lists the answers at the end.
 
@@ -66,7 +65,15 @@ def command(
     with output.progress() as bar:
         bar.add_task("building", total=None)
         start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
-    asked = ["--chat", *o.drawing(temperature, top_k, top_p, min_p, repetition_penalty, seed)]
+    drawing = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+    }
+    asked = ["--chat", *o.drawing(**drawing)]
     asked += ["--system", system] if system is not None else []
     asked += [a for s in stop or () for a in ("--stop", s)]
     asked += ["--drop-oldest"] if drop_oldest else []

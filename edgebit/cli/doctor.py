@@ -15,6 +15,7 @@ from edgebit.flash.base import Need, flashers
 from edgebit.resources import cache_dir, data_dir
 
 _PLATFORMIO = Need("platformio", "--with platformio", "pip install 'edgebit[platformio]'", package=True)
+_SERVE = Need("uvicorn", "edgebit serve", "pip install 'edgebit[serve]'", package=True)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def checks() -> list[Check]:
     for name, (purpose, fix) in _TOOLS.items():
         out.append(Check(name, shutil.which(name), False, purpose, fix))
     out.append(_rp2040js())
-    for need in dict.fromkeys([*(n for f in flashers().values() for n in f.needs), _PLATFORMIO]):
+    for need in dict.fromkeys([*(n for f in flashers().values() for n in f.needs), _PLATFORMIO, _SERVE]):
         out.append(Check(need.name, _found(need), False, need.purpose, need.fix))
     for folder in ("runtime_c", "boards", "exporters"):
         path = data_dir(folder)

@@ -24,7 +24,7 @@ def command(
     ] = None,
     window: Annotated[
         int | None,
-        typer.Option(help="Tokens given to the model at once [the exported context].", show_default=False),
+        typer.Option(help="Tokens given to the model at once \\[the exported context].", show_default=False),
     ] = None,
     emulate: o.Emulate = None,
     toolchain: o.Tool = None,

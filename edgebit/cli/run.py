@@ -25,19 +25,15 @@ def command(
         str | None, typer.Option(help='Tokens to start from, e.g. "1 15043".', show_default=False)
     ] = None,
     tokens: Annotated[int, typer.Option("--tokens", "-n", help="How many tokens to add.", min=0)] = 64,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads [one for each processor].", min=1, show_default=False)
-    ] = None,
-    context: Annotated[
-        int | None, typer.Option(help="Positions to set memory aside for.", min=1, show_default=False)
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0 takes the most likely token.", min=0.0)] = 0.0,
-    top_k: Annotated[int, typer.Option(help="Of the k most likely; 0 of all.", min=0)] = 0,
-    top_p: Annotated[float, typer.Option(help="Of the most likely that have this share.")] = 1.0,
-    min_p: Annotated[float, typer.Option(help="Of those at least this likely, against the likeliest.")] = 0.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Above 1 tells tokens already there off.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0, max=2**31 - 1)] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Run even if memory is short.")] = False,
+    threads: o.Threads = None,
+    context: o.Positions = None,
+    temperature: o.Temperature = 0.0,
+    top_k: o.TopK = 0,
+    top_p: o.TopP = 1.0,
+    min_p: o.MinP = 0.0,
+    repetition_penalty: o.RepetitionPenalty = 1.0,
+    seed: o.Seed = 0,
+    force: o.Force = False,
     board: o.BoardName = None,
     emulate: o.Emulate = None,
     port: o.Port = None,
@@ -53,7 +49,7 @@ def command(
     Example: edgebit run build/model-host --prompt "Once upon a time"
     """
     output = Output(json)
-    folder = open_language_model(path or newest_export(Path("build"), board))
+    folder = open_language_model(path or newest_export(Path("build"), board), board)
     drawing = {
         "temperature": temperature,
         "top_k": top_k,
@@ -62,8 +58,6 @@ def command(
         "repetition_penalty": repetition_penalty,
         "seed": seed,
     }
-    if board is not None and board != folder.manifest["board"]:
-        raise UsageError(f"{folder.path} was exported for {folder.manifest['board']}, not {board}")
     if (prompt is None) == (prompt_ids is None):
         raise UsageError('give a prompt: --prompt "text", or --prompt-ids "1 2 3"')
     if folder.board.core.is_cortex_m:
@@ -78,9 +72,7 @@ def command(
         bar.add_task("building", total=None)
         start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
     asked = ["--prompt", prompt] if prompt is not None else ["--prompt-ids", str(prompt_ids)]
-    asked += ["--tokens", str(tokens)]
-    for name, value in drawing.items():
-        asked += [f"--{name.replace('_', '-')}", str(value)]
+    asked += ["--tokens", str(tokens), *o.drawing(**drawing)]
     asked += ["--threads", str(threads)] if threads is not None else []
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []

@@ -40,7 +40,7 @@ def command(
     repetition_penalty: o.RepetitionPenalty = 1.0,
     seed: Annotated[
         int | None,
-        typer.Option(help="Where a request says none [another each time].", min=0, show_default=False),
+        typer.Option(help="Where a request says none \\[another each time].", min=0, show_default=False),
     ] = None,
     force: o.Force = False,
     toolchain: o.Tool = None,
@@ -50,7 +50,7 @@ def command(
 
     Compiles the model of an export folder into a library, loads it, and answers POST /v1/chat/completions (whole, or
     streamed), GET /v1/models and GET /health until Ctrl-C. One request is answered at a time. What a prompt has in common
-    with the one before is not taken in again. Needs: pip install 'edgebit[serve]'
+    with the one before is not taken in again. Needs: pip install 'edgebit\\[serve]'
 
     With --json the address comes as one JSON object as soon as the server listens.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -450,3 +453,46 @@ def test_an_export_without_a_library_says_so(
     (copy / f"{NAME}.bin").write_bytes(b"")
     assert open_language_model(copy).name == NAME
     assert "export the model again" in edgebit("serve", copy, "--port", 0, code=2).err
+
+
+def test_the_commands_of_the_page_run(talker_export: Path, tmp_path: Path) -> None:
+    """docs/chat-and-serve.md, with this model for the one that the page calls "model"."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "chat-and-serve.md").read_text()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    page = (
+        page.replace("8080", str(port)).replace(': "model"', f': "{NAME}"').replace('="model"', f'="{NAME}"')
+    )
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "model-host").symlink_to(talker_export)
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.M | re.S)
+    lines = [x[2:] for b in blocks for x in b.replace("\\\n", " ").splitlines() if x.startswith("$ ")]
+    verb = [sys.executable, "-c", "from edgebit.cli import main; main()"]
+    chats = [shlex.split(x)[1:] for x in lines if x.startswith("edgebit chat")]
+    (serve,) = (shlex.split(x)[1:] for x in lines if x.startswith("edgebit serve"))
+    (curl,) = (x for x in lines if x.startswith("curl"))
+    assert len(chats) == 2
+    assert len(lines) == 4
+    for chat in chats:
+        done = subprocess.run([*verb, *chat, "-n", "5"], input=b"hi\n", capture_output=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    log = tmp_path / "log"
+    with log.open("w") as words, subprocess.Popen([*verb, *serve], stderr=words, cwd=tmp_path) as server:
+        try:
+            end = time.monotonic() + 60
+            while "Ctrl-C ends this" not in log.read_text():
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
+                time.sleep(0.1)
+            if shutil.which("curl"):
+                said = subprocess.run(curl + " -sS", shell=True, capture_output=True, check=True).stdout
+                assert json.loads(said)["usage"]["completion_tokens"] <= 20
+            pytest.importorskip("openai", reason="openai is not installed: its client cannot be the peer")
+            (snippet,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+            said = subprocess.run([sys.executable, "-c", snippet], capture_output=True, check=True).stdout
+            ids = prompt_of(messages("Hello", system="Be kind."))
+            assert said.decode() == text_of(fresh(talker_export, ids, 20))
+        finally:
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
