@@ -83,7 +83,7 @@ class Board:
 
     link says in a few words how a computer reaches the firmware; usb_ids are those of the serial ports this goes through,
     none when it needs an adapter. usb: the board's own USB port, where the firmware serves one. platformio: platform, board and
-    framework of PlatformIO's registry, empty where it has none. bootloader_ids: as the board shows itself on USB when it waits for an image.
+    framework of PlatformIO's registry and flags for its compiler, empty where it has none. bootloader_ids: as the board shows itself on USB when it waits for an image.
     like: the board that it takes from what its own file does not state.
     """
 
@@ -107,7 +107,7 @@ class Board:
     like: str | None = None
     memory_bandwidth: MemoryBandwidth | None = None
     usb: Usb | None = None
-    platformio: dict[str, str] = field(default_factory=dict)
+    platformio: dict[str, Any] = field(default_factory=dict)
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""

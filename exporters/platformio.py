@@ -119,6 +119,7 @@ def environment(board: Board) -> str:
 
 def stock_environment(board: Board, sources: list[str]) -> str:
     """The environment of the registry's platform: the library, its check, and what lies in src/."""
+    flags = "".join(f"    {flag}\n" for flag in board.platformio.get("flags", ()))
     files = "\n".join(f"    +<{path}>" for path in sources)
     return f"""; The stock platform of PlatformIO's registry. src/main.cpp proves the build on the board; your program goes there.
 [env:{environment(board)}]
@@ -133,7 +134,7 @@ build_flags =
     -Iruntime/include
     -Iruntime/kernels
     -Icheck
-build_src_filter =
+{flags}build_src_filter =
     -<*>
     +<src/>
 {files}

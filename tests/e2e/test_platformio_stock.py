@@ -23,18 +23,21 @@ from edgebit.devices.unicorn_m import CortexM
 from edgebit.resources import data_dir
 from edgebit.toolchain.elf import Image
 from edgebit.toolchain.pio import core_folder
+from edgebit.toolchain.uf2 import BOOT2_BYTES, seal_boot2
 from edgebit.workflow import Prepared, export_model, prepare_model
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits"
 pytest.importorskip("platformio", reason="PlatformIO is not installed: projects for it were not built")
 pytest.importorskip("SCons", reason="SCons is not installed: PlatformIO projects were not built")
 
+FPU = {"cortex-m4f": "-mfpu=fpv4-sp-d16", "cortex-m7": "-mfpu=fpv5-d16", "cortex-m33": "-mfpu=fpv5-sp-d16"}
+"""As the platforms have it; Nordic's leave the FPU to the project."""
 STOCK = [b for b in list_boards() if load_board(b).platformio]
 BUILDER = """
 from SCons.Script import Default, DefaultEnvironment
 env = DefaultEnvironment()
 board = env.BoardConfig()
-flags = ["-mthumb", "-mcpu=" + board.get("build.cpu"), "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
+flags = ["-mthumb", "-mcpu=" + board.get("build.cpu"), *board.get("build.fpu").split()]
 env.Replace(
     AR="arm-none-eabi-gcc-ar", AS="arm-none-eabi-as", CC="arm-none-eabi-gcc", CXX="arm-none-eabi-g++",
     RANLIB="arm-none-eabi-gcc-ranlib", SIZETOOL=None, PROGNAME="firmware", PROGSUFFIX=".elf", ARFLAGS=["rc"],
@@ -51,7 +54,8 @@ FRAMEWORK = """
 import os
 Import("env")
 core = os.path.join(env.PioPlatform().get_dir(), "core")
-env.Append(CPPPATH=[core], LIBS=[env.BuildLibrary(os.path.join("$BUILD_DIR", "Core"), core)])
+env.Append(CPPPATH=[core])
+env.BuildSources(os.path.join("$BUILD_DIR", "Core"), core)
 env.Replace(LDSCRIPT_PATH=os.path.join(core, "link.ld"))
 """
 ARDUINO_H = """#pragma once
@@ -98,12 +102,19 @@ def stand_in(root: Path, name: str) -> Path:
     )
     (platform / "builder" / "main.py").write_text(BUILDER)
     (platform / "builder" / "arduino.py").write_text(FRAMEWORK)
+    hard = stock["platform"] not in ("nordicnrf51", "nordicnrf52") and board.core.name in FPU
+    fpu = f"{FPU[board.core.name]} -mfloat-abi=hard" if hard else "-mfloat-abi=soft"
     told = {
         "name": board.title,
         "vendor": "",
         "url": "",
         "frameworks": [stock["framework"]],
-        "build": {"cpu": board.core.name.removesuffix("f"), "f_cpu": f"{board.clock_hz}L", "mcu": name},
+        "build": {
+            "cpu": board.core.name.removesuffix("f"),
+            "fpu": fpu,
+            "f_cpu": f"{board.clock_hz}L",
+            "mcu": name,
+        },
         "upload": {"maximum_size": board.flash_bytes, "maximum_ram_size": board.ram_bytes},
     }
     (platform / "boards" / f"{stock['board']}.json").write_text(json.dumps(told))
@@ -142,36 +153,52 @@ def export(prepared: Prepared, board: str, folder: Path) -> Path:
     return folder
 
 
-def test_the_golden_vector_is_bit_exact_on_the_board(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if shutil.which("arm-none-eabi-g++") is None:
-        pytest.skip("arm-none-eabi-g++ is not installed: the stock environment was not built")
-    name = "nucleo-f446re"
-    folder = export(prepared, name, tmp_path / "digits")
-    before = sorted(folder.rglob("*"))
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
-    env = {**os.environ, "PLATFORMIO_CORE_DIR": str(stand_in(tmp_path, name)), "PYTHONWARNINGS": "ignore"}
-    # the user's `platformio run`; the project keeps its platforms apart from those of PlatformIO's home
-    env["PLATFORMIO_PLATFORMS_DIR"] = str(tmp_path / "home" / "platforms")
+
+
+def build_and_run(prepared: Prepared, name: str, root: Path) -> None:
+    """The user's `platformio run`, and what the image prints on the emulated board."""
+    if shutil.which("arm-none-eabi-g++") is None:
+        pytest.skip("arm-none-eabi-g++ is not installed: the stock environment was not built")
+    folder = export(prepared, name, root / "digits")
+    before = sorted(folder.rglob("*"))
+    env = {**os.environ, "PLATFORMIO_CORE_DIR": str(stand_in(root, name)), "PYTHONWARNINGS": "ignore"}
+    # the project keeps its platforms apart from those of PlatformIO's home, where the stand-in is
+    env["PLATFORMIO_PLATFORMS_DIR"] = str(root / "home" / "platforms")
     command = [sys.executable, "-m", "platformio", "run", "-d", str(folder), "-v"]
     done = subprocess.run(
         command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    compiled = [line for line in done.stdout.splitlines() if " -c " in line and "tmatvec" in line]
+    compiled = [line for line in done.stdout.splitlines() if " -c " in line and "digits.c.o" in line]
     assert len(compiled) == 1
     assert "-ffp-contract=off" in compiled[0]
     assert sorted(folder.rglob("*")) == before, "the export is as it was"
-    (elf,) = tmp_path.glob(f"digits-{name}.pio/build/{name}/firmware.elf")
+    (elf,) = root.glob(f"digits-{name}.pio/build/*/firmware.elf")
     board = load_board(name)
-    machine = CortexM(board, Image(elf).flat()[1])
+    image = Image(elf).flat()[1]
+    if "boot2" in board.port:
+        image = seal_boot2(image[:BOOT2_BYTES]) + image[BOOT2_BYTES:]
+    machine = CortexM(board, image)
     try:
         said = machine.read(0).decode()
     finally:
         machine.close()
     assert said.startswith("digits: bit-exact, ")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_golden_vector_is_bit_exact_on_the_board(prepared: Prepared, tmp_path: Path) -> None:
+    build_and_run(prepared, "nucleo-f446re", tmp_path)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", [b for b in STOCK if b != "nucleo-f446re"])
+def test_the_other_boards_are_no_different(name: str, prepared: Prepared, tmp_path: Path) -> None:
+    build_and_run(prepared, name, tmp_path)
 
 
 @pytest.mark.parametrize("name", STOCK)
@@ -199,8 +226,9 @@ def test_project_reads_as_platformio_reads_it(
     assert len(chosen) > 4
     assert all((folder / path).exists() for path in chosen)
     assert not any(path.startswith(("app/", "port/")) for path in chosen)
-    for flag in config.get(env, "build_flags"):
-        assert flag == "-ffp-contract=off" or (folder / flag.removeprefix("-I")).is_dir()
+    flags = config.get(env, "build_flags")
+    assert flags[0] == "-ffp-contract=off"
+    assert all((folder / flag[2:]).is_dir() for flag in flags if flag.startswith("-I"))
 
 
 def test_a_board_that_the_registry_lacks(prepared: Prepared, tmp_path: Path) -> None:
