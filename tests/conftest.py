@@ -107,6 +107,7 @@ SLOW = (
     r"test_cost_model.py::test_predicted_costs_agree_with_counted_ones\[pico2",
     r"test_board_folders.py::test_board_computes\S*\[(nucleo-l4|nucleo-u5|stm32|arduino|nrf|mps2-an500|pico-w|rpi-zero|rpi3|linux).*gcc",
     r"test_spine.py::test_every_shared_model\S*\[(a_cnn_ts|a_mlp_ts|f_mlp|b_dq_int8)",
+    r"test_platformio_stock.py::test_the_other_boards_are_no_different",
     r"test_platformio.py::test_pio_builds_uploads_and_verifies\[nrf52840-dk\]",
     r"test_flash_fat.py::test_a_drive_that_vanishes_mid_write",
     r"test_text_unicode.py::test_classes_are_those_of_the_librarys_expressions",
