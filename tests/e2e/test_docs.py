@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
 NEEDS = ("<!-- needs a board -->", "<!-- needs a model -->")  # what a test machine has not
+ELSEWHERE = "<!-- run by another page -->"  # docs/microcontroller-language-models.md, which takes a minute
 
 
 def commands(text: str) -> list[list[str]]:
     """The edgebit command lines of a page; blocks behind a mark of NEEDS are left out."""
     found = []
     for m in BLOCK.finditer(text):
-        if text[: m.start()].rstrip().endswith(NEEDS):
+        if text[: m.start()].rstrip().endswith((*NEEDS, ELSEWHERE)):
             continue
         lines = [line[2:] for line in m.group(1).replace("\\\n", " ").splitlines() if line.startswith("$ ")]
         found += [shlex.split(line) for line in lines]
