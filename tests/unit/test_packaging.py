@@ -66,6 +66,9 @@ def test_wheel_ships_the_data_folders(wheel: list[str]) -> None:
 
 def test_wheel_ships_exporters_and_examples(wheel: list[str]) -> None:
     names = set(wheel)
+    for p in (ROOT / "edgebit" / "devices").glob("*"):
+        if p.suffix in (".c", ".mjs"):
+            assert f"edgebit/devices/{p.name}" in names
     for p in (ROOT / "exporters").glob("*"):
         if p.suffix in (".py", ".jinja"):
             assert f"edgebit/exporters/{p.name}" in names
