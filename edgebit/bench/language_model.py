@@ -224,6 +224,8 @@ def chat_program(command: Sequence[str], name: str, *, show: bool) -> tuple[str,
         finally:
             signal.signal(signal.SIGINT, before)
         code = process.returncode
+    if code == -signal.SIGPIPE:  # whoever reads the answers has seen enough
+        return out, None
     if code:
         return out, program_error(code, last, name)
     sys.stderr.write(last)

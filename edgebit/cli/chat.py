@@ -82,7 +82,7 @@ def command(
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []
     said, failure = chat_program([*start, *asked, *(["--json"] if json else [])], folder.name, show=not json)
-    turns = [json_text.loads(line) for line in said.splitlines()]
+    turns = [json_text.loads(line) for line in said.split("\n") if line.endswith("}")]
     if failure is not None:
         failure.details |= {"turns": turns} if json else {}
         raise failure

@@ -95,6 +95,8 @@ def command(
                     f"warning: {host} is reached by other machines, and whoever reaches it may use the model: "
                     "there is no password",
                     style="bold yellow",
+                    markup=False,
+                    soft_wrap=True,
                 )
             output.notes.print(
                 f"{folder.name} at {url_of(s)}, {model.context} tokens of context; Ctrl-C ends this",
@@ -106,7 +108,7 @@ def command(
                 )
                 sys.stdout.flush()
             created = int(folder.weights.stat().st_mtime)
-            say = lambda words: output.notes.print(words, markup=False)  # noqa: E731
+            say = lambda words: output.notes.print(words, markup=False, soft_wrap=True)  # noqa: E731
             run(Service(engine, folder.name, created, sampling, seed, hosts, say), s)
         finally:
             engine.close()

@@ -249,7 +249,7 @@ async def _until_gone(receive: Callable[[], Awaitable[Any]], answer: Answer) -> 
     """Returns when the client has gone, and nobody wants the answer any more."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    answer.cancelled.set()
+    answer.cancel()
 
 
 async def _whole(completion: _Completion, request: Request) -> Response:
@@ -261,7 +261,7 @@ async def _whole(completion: _Completion, request: Request) -> Response:
             text += piece.text
             finish = piece.finish or finish
     finally:
-        answer.cancelled.set()
+        answer.cancel()
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
@@ -286,7 +286,7 @@ class Stream:
         try:
             await asyncio.wait((watch, work), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            answer.cancelled.set()
+            answer.cancel()
             for task in (watch, work):
                 if not task.done():
                     task.cancel()

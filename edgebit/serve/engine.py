@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -50,6 +50,12 @@ class Answer:
     made: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
     _pieces: asyncio.Queue[Piece | EdgebitError | None] = field(default_factory=asyncio.Queue)
+    _leave_line: Callable[[], None] = lambda: None
+
+    def cancel(self) -> None:
+        """Nobody wants it any more: it ends soon, and at once if it has not begun. In the event loop."""
+        self.cancelled.set()
+        self._leave_line()
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """Pieces as they come. What goes wrong in the model is raised here; nothing more after `cancelled`."""
@@ -89,17 +95,22 @@ class Engine:
                     tell(piece)
             except EdgebitError as e:
                 tell(e)
+            except Exception as e:  # so that the client hears of it and the next one is served
+                tell(EdgebitError(f"internal error: {type(e).__name__}: {e}. This is a bug in EdgeBit"))
             finally:
                 tell(None)
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._leave)
 
+        future = self._thread.submit(work)
         self._there += 1
-        try:
-            self._thread.submit(work)
-        except BaseException:
-            self._there -= 1
-            raise
+
+        def leave_line() -> None:
+            if not future.cancelled() and future.cancel():
+                self._leave()
+                answer._pieces.put_nowait(None)
+
+        answer._leave_line = leave_line
         return answer
 
     def _leave(self) -> None:

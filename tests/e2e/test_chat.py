@@ -46,7 +46,7 @@ def talk(folder: Path, said: list[str] | bytes, *more: object, code: int = 0) ->
         timeout=120,
     )
     assert done.returncode == code, done.stderr
-    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+    return [json.loads(line) for line in done.stdout.decode().split("\n") if line]
 
 
 @pytest.mark.parametrize("system", [None, "Be kind to the cats."])

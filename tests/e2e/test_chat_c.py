@@ -70,6 +70,6 @@ def test_no_input_leads_astray(talker_export: Path, tmp_path: Path) -> None:
             capture_output=True,
         )
         assert done.returncode in (0, 4), (asked, said, done.stderr.decode(errors="replace")[-3000:])
-        for line in done.stdout.decode().splitlines():
+        for line in filter(None, done.stdout.decode().split("\n")):
             turn = json.loads(line)
             assert "refused" in turn or turn["kept"] <= turn["prompt_tokens"]

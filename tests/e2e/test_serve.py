@@ -381,6 +381,7 @@ def test_a_client_that_goes_frees_the_model_and_the_line_has_an_end(
     server: Server, talker_export: Path
 ) -> None:
     (long, other) = endless(talker_export, 400)
+    before = len(server.log.read_text())
     with server.stream(ask(long)) as first:
         assert first.recv(100)
         with server.stream(ask(other)):
@@ -388,7 +389,14 @@ def test_a_client_that_goes_frees_the_model_and_the_line_has_an_end(
             status, found = server.call(ask("x", max_tokens=1))
             assert (status, found["error"]["code"]) == (503, "overloaded"), found
             assert server.get("/health")[0] == 200
-        time.sleep(0.3)  # the second one has gone before its turn
+        for _ in range(50):  # the second one leaves the line, though its turn has not come
+            with server.stream(ask(other)) as third:
+                if b" 200 " in third.recv(20):
+                    break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("a request that nobody waits for stays in line")
+        assert "(length)" not in server.log.read_text()[before:], "the first one has ended by itself"
     began = time.monotonic()
     for _ in range(50):
         status, found = server.call(ask("x", max_tokens=1))
