@@ -134,6 +134,29 @@ class LanguageDevice:
         return [] if self.device.counter is None else list(self.device.counter.layers())
 
 
+def check_device_folder(folder: LanguageModelFolder) -> None:
+    """ModelError unless the manifest says all that is relied on here; UsageError when the board runs Linux."""
+    folder.microcontroller()
+    m = folder.manifest
+    spec = m.get("spec")
+    crcs = m.get("weight_crcs")
+    good = (
+        isinstance(spec, dict)
+        and _natural(spec.get("vocab"))
+        and all(_natural(m.get(key)) for key in ("context", "arena_bytes"))
+        and isinstance(m.get("tokenizer"), bool)
+        and isinstance(m.get("model_id"), str)
+        and isinstance(crcs, list)
+        and all(type(n) is int for n in crcs)
+    )
+    if not good:
+        raise ModelError(f"{folder.path}: a damaged export folder; export the model again")
+
+
+def _natural(n: object) -> bool:
+    return type(n) is int and 1 <= n < 1 << 32
+
+
 @contextmanager
 def connect_language_model(
     folder: LanguageModelFolder,
@@ -144,6 +167,7 @@ def connect_language_model(
     count: bool = False,
 ) -> Iterator[LanguageDevice]:
     """The board that a folder was exported for, with its program running; WrongBoardError when it has another."""
+    check_device_folder(folder)
     built = build_export(folder.path, toolchain=toolchain, as_it_lies=True)
     model = str(folder.manifest["model_id"])
     with open_device(folder.board, built, emulate=emulate, port=port, count=count, model_id=model) as device:
@@ -162,6 +186,7 @@ def prove_on_device(
 
     MismatchError names the first layer that differs, or says that the weights on the device are not the exported ones.
     """
+    check_device_folder(folder)
     m = folder.manifest
     if m["certificate"] is None or not m["golden"]:
         raise UsageError(

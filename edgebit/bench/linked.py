@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgebit.bench.folder import ExportFolder
+from edgebit.bench.language_device import check_device_folder
 from edgebit.bench.language_model import LanguageModelFolder
 from edgebit.plan.account import FLASH, RAM, FitRow, FitTable
 from edgebit.toolchain.build import BuildResult
@@ -34,6 +35,7 @@ def linked_account(folder: ExportFolder, built: BuildResult) -> FitTable:
 
 def linked_language_model(folder: LanguageModelFolder, built: BuildResult) -> FitTable:
     """The same for a language model on a microcontroller: the arena holds keys, values and the scratch of a token."""
+    check_device_folder(folder)
     s, board = {k: v or 0 for k, v in built.sizes.items()}, folder.board
     weights, arena = folder.weights.stat().st_size, int(folder.manifest["arena_bytes"])
     rows = (

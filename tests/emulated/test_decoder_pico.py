@@ -12,7 +12,7 @@ import pytest
 
 from edgebit.bench.language_device import connect_language_model, prove_on_device
 from edgebit.bench.language_model import LanguageModelFolder, command_line, open_language_model
-from edgebit.errors import FitError, LinkError, MismatchError, UsageError
+from edgebit.errors import FitError, LinkError, MismatchError, ModelError, UsageError
 from edgebit.toolchain.build import build_export
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
@@ -107,6 +107,10 @@ def test_faults_are_named(pico: LanguageModelFolder, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(pico.path, copy)
     m = json.loads((copy / "edgebit.json").read_text())
+    for key, value in (("context", 0), ("spec", []), ("weight_crcs", None), ("model_id", 1)):
+        (copy / "edgebit.json").write_text(json.dumps(m | {key: value}))
+        with pytest.raises(ModelError, match="damaged"):
+            prove_on_device(open_language_model(copy), emulate="auto")
     m["golden"] = [
         m["golden"][0] | {"layer_crcs": [n ^ (i == 1) for i, n in enumerate(m["golden"][0]["layer_crcs"])]}
     ]
