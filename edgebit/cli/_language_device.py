@@ -83,6 +83,50 @@ def _generate(
     return {"tokens": made, "prompt_tokens": first, "text": "".join(text), "costs": costs}
 
 
+def bench_on_device(
+    output: Output, folder: LanguageModelFolder, emulate: str | None, toolchain: str | None
+) -> None:
+    """What one token costs, layer by layer, counted in the emulated board: the last one of a golden prompt."""
+    board = folder.board
+    if not board.core.is_cortex_m:
+        raise UsageError(f"{folder.path} runs on Linux: edgebit run says how many tokens a second it makes")
+    if emulate is None:
+        raise UsageError(f"the {board.title} does not count its own cycles: use --emulate")
+    golden = folder.manifest["golden"]
+    prompt = (golden[0]["prompt"] if golden else []) or [0]
+    with output.progress() as bar:
+        bar.add_task(f"measuring {folder.name}", total=None)
+        with connect_language_model(folder, emulate=emulate, toolchain=toolchain, count=True) as device:
+            device.reset()
+            device.prompt_ids(prompt)
+            list(device.generate(1))
+            costs, counter, title = device.cycles(), device.device.counter, device.device.title
+    if counter is None or not costs:
+        raise UsageError(f"{title} counts nothing; choose another emulator, e.g. --emulate=unicorn")
+    layers = len(costs) - 3
+    names = [*(f"layer {n}" for n in range(layers)), "last normalisation", "head", "choice of a token"]
+    total = sum(cost for _, cost in costs)
+    rows = [[name, count(cost), f"{cost / total:.1%}"] for name, (_, cost) in zip(names, costs, strict=True)]
+    rows.append(["total", count(total), ""])
+    where = f"{folder.name} on {title}: a token at position {len(prompt) - 1}"
+    output.table(where, ["part", counter.metric, "share"], rows, right={1, 2})
+    if board.clock_hz and counter.metric == "modelled cycles":
+        output.say(
+            f"at {board.clock_hz / 1e6:.0f} MHz that is {total / board.clock_hz * 1e3:.0f} ms, estimated, flash waits "
+            "excluded"
+        )
+    output.result(
+        {
+            "name": folder.name,
+            "board": board.name,
+            "metric": counter.metric,
+            "position": len(prompt) - 1,
+            "per_token": total,
+            "parts": [{"name": name, "value": cost} for name, (_, cost) in zip(names, costs, strict=True)],
+        }
+    )
+
+
 def _ids(text: str) -> list[int]:
     try:
         return [int(word) for word in text.replace(",", " ").split()]

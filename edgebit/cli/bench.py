@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgebit.bench.folder import newest_export
+from edgebit.bench.language_model import is_language_model, open_language_model
 from edgebit.bench.measure import WALL_CLOCK, measure
 from edgebit.bench.session import connect
 from edgebit.cli import _options as o
 from edgebit.cli._kernels import bench_kernels
+from edgebit.cli._language_device import bench_on_device
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.errors import UsageError
 
@@ -38,7 +42,7 @@ def command(
 
     Emulated boards give counts that repeat exactly: modelled core cycles on Cortex-M0+ and M4 (flash wait
     states not included), executed instructions elsewhere. The host gives wall-clock time, for comparison
-    within one run only. Every figure names its kind.
+    within one run only. Every figure names its kind. Of a language model, the cost of one token is counted.
     """
     output = Output(json)
     if kernels and (path or board or port or emulate is not None):
@@ -47,6 +51,10 @@ def command(
         raise UsageError("--core and --shape belong to --kernels")
     if kernels:
         bench_kernels(output, core, shape, optimize, toolchain)
+        return
+    named = path or newest_export(Path("build"), board)
+    if is_language_model(named):
+        bench_on_device(output, open_language_model(named, board), emulate, toolchain)
         return
     folder = o.find_export(path, board)
     with output.progress() as bar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_tokens_are_drawn_as_on_the_host(pico: LanguageModelFolder, tmp_path: Pa
         costs = device.cycles()
         assert [layer for layer, _ in costs] == list(range(SPEC.layers + 3))
         assert all(cost > 0 for _, cost in costs)
+
+
+def test_bench_counts_a_token(pico: LanguageModelFolder, edgebit: Callable[..., Any]) -> None:
+    found = edgebit("bench", pico.path, "--emulate", "--json").json
+    assert found["metric"] == "modelled cycles"
+    assert [p["name"] for p in found["parts"]][-3:] == ["last normalisation", "head", "choice of a token"]
+    assert sum(p["value"] for p in found["parts"]) == found["per_token"]
+    assert all(p["value"] > 1000 for p in found["parts"])
+    assert "use --emulate" in edgebit("bench", pico.path, code=2).err
 
 
 def test_what_the_device_refuses(pico: LanguageModelFolder) -> None:
