@@ -89,7 +89,7 @@ def _rp2040js() -> Check:
     purpose = "--emulate=rp2040js on Picos, USB included"
     try:
         return Check("rp2040js", str(find_rp2040js()[1]), False, purpose, "")
-    except ToolchainError as e:
+    except (ToolchainError, WriteError) as e:
         return Check("rp2040js", None, False, purpose, str(e).partition("; or use")[0])
 
 
