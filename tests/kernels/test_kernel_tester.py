@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -17,15 +18,23 @@ EMULATED = ("cortex-m0plus", "cortex-m4f", "cortex-a76")
 FAST = {"cortex-m0plus": "armv6m", "cortex-m4f": "armv7em", "cortex-a76": "neon_dotprod"}
 
 
-@pytest.mark.parametrize(
-    "core", ["host", *EMULATED, "cortex-a72", "cortex-a7", "cortex-m3", "cortex-m7", "cortex-m33"]
-)
-def test_every_variant_agrees_with_its_reference(core: str, tmp_path: Path) -> None:
-    report = run_tester(core, tmp_path)
+CORES = ("host", *EMULATED, "cortex-a72", "cortex-a7", "cortex-m3", "cortex-m7", "cortex-m33")
+SEEDS = range(1, 6) if os.environ.get("EDGEBIT_ALL_TESTS") else range(1, 2)
+CASES = 800  # at least, a variant and seed
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("core", CORES)
+def test_every_variant_agrees_with_its_reference(core: str, seed: int, tmp_path: Path) -> None:
+    report = run_tester(core, tmp_path, ["--seed", str(seed)])
     expected = {k.symbol.removeprefix("eb_") for k in kernels_under_test(core)}
     assert report.exit == 0, report.text
     assert set(report.variants) == expected
-    assert all(cases > 800 and failed == 0 for cases, failed in report.variants.values()), report.text
+    assert all(cases > CASES and failed == 0 for cases, failed in report.variants.values()), report.text
+
+
+def test_these_are_tens_of_thousands_of_random_layers() -> None:
+    assert CASES * len(SEEDS) * sum(len(kernels_under_test(core)) for core in CORES) >= 20_000
 
 
 @pytest.mark.parametrize(
