@@ -3,6 +3,7 @@ instruction on a processor that the program was not made for."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebit.bench.language_model import open_language_model, prove
+from edgebit.bench.language_model import command_line, open_language_model, prove
 from edgebit.decoder.precision import choose_precision
 from edgebit.decoder.reference import Reference
 from edgebit.toolchain.build import build_export
@@ -28,6 +29,11 @@ SPEC = small_spec(sub_norms=True, width=80, ffn=144, activation="silu")
 def host_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = export(random_decoder(SPEC), "host", tmp_path_factory.mktemp("host") / "out")
     return str(manifest(folder)["certificate"])
+
+
+@pytest.fixture(scope="module")
+def folder_of_a_pi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(random_decoder(SPEC), "rpi4", tmp_path_factory.mktemp("pi") / "out", golden=False)
 
 
 @pytest.mark.parametrize("target", ["rpi5", "rpi4"])
@@ -73,3 +79,31 @@ def test_a_pi_4_refuses_a_pi_5_program_in_a_sentence(tmp_path: Path) -> None:
         if code:
             assert b"made for the Arm Cortex-A76" in done.stderr
             assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        ("0x0", ""),
+        ("50005", "holds its processor back: low supply voltage, throttled (0x50005). Use the supply"),
+        ("0x80008", "holds its processor back: limit of temperature (0x80008). Cool it"),
+        ("40000", "has held its processor back since it was started: throttled (0x40000). Cool it"),
+        ("nonsense", ""),
+    ],
+)
+def test_a_board_that_is_held_back_is_told_of(
+    bits: str, words: str, folder_of_a_pi: Path, tmp_path: Path
+) -> None:
+    """The file in which a Pi's kernel says so, where the emulator looks for it first."""
+    sysfs = tmp_path / "sys" / "devices" / "platform" / "soc" / "soc:firmware"
+    sysfs.mkdir(parents=True)
+    (sysfs / "get_throttled").write_text(f"{bits}\n")
+    (qemu, *rest), _ = command_line(open_language_model(folder_of_a_pi), emulate="qemu")
+    asked = [qemu, "-L", str(tmp_path), *rest, "--prompt-ids", "1 2", "--tokens", "2", "--threads", "1"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
+    assert ("warning" in done.stderr) == bool(words)
+    assert words in done.stderr
+    found = json.loads(
+        subprocess.run([*asked, "--json"], capture_output=True, check=True, timeout=120).stdout
+    )
+    assert found["throttled"] == (None if bits == "nonsense" else hex(int(bits, 16)))

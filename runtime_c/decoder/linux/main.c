@@ -98,6 +98,12 @@ static void report(const eb_options *o, const int32_t *out, int32_t made, took f
         "\"weight_bytes_per_token\": %llu, \"kv_bytes_per_position\": %.0f",
         (int)o->count, (int)o->place.threads, first.clock, rest.clock, first.processor, rest.processor,
         prefill_rate, decode_rate, (unsigned long long)EB_D_TOKEN_BYTES, kv);
+    uint32_t bits = 0;
+    if (eb_throttled(&bits)) {
+        (void)printf(", \"throttled\": \"0x%lx\"", (unsigned long)bits);
+    } else {
+        (void)printf(", \"throttled\": null");
+    }
     if (o->trace) {
         (void)printf(", \"layer_crcs\": [");
         for (int32_t i = 0; i <= EB_D_LAYERS; i++) {
@@ -212,6 +218,9 @@ int main(int argc, char **argv) {
             eb_text_encode(&o, &session.tokenizer);
         }
         run(&o, &session);
+    }
+    if (o.encode == NULL && !o.json) {
+        eb_throttle_warn(stderr);
     }
     eb_session_close(&session);
     free(o.ids);

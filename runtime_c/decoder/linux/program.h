@@ -40,6 +40,12 @@ void eb_text_list(eb_options *o, const eb_tokenizer *t);
 // A chat on stdin and stdout until one ends it; the program's exit code.
 int eb_chat(const eb_options *o, eb_session *s);
 
+// What a Raspberry Pi's firmware says of its supply and temperature; 0: nothing is known. Bits 0 to 3: now;
+// 16 to 19: since the board was started; see throttle.c.
+int eb_throttled(uint32_t *bits);
+// A line, when there is something to say.
+void eb_throttle_warn(FILE *to);
+
 // What a negative status of eb_session_step or _draw means: the program ends.
 _Noreturn void eb_die_of_overflow(void);
 
