@@ -89,15 +89,18 @@ class LanguageModel:
     ) -> None:
         try:
             loaded = ctypes.CDLL(str(library))
+        except OSError as e:
+            raise ToolchainError(
+                f"{library}: cannot be loaded into this Python ({e}); try another compiler with --toolchain"
+            ) from e
+        try:
             self._call: dict[str, Callable[..., Any]] = {}
             for function, (result, arguments) in _FUNCTIONS.items():
                 f = getattr(loaded, f"eb_lm_{function}")
                 f.restype, f.argtypes = result, arguments
                 self._call[function] = f
-        except (OSError, AttributeError) as e:
-            raise ToolchainError(
-                f"{library}: cannot be loaded into this Python ({e}); try another compiler with --toolchain"
-            ) from e
+        except AttributeError as e:
+            raise ModelError(f"{library}: of another version of EdgeBit ({e}); export the model again") from e
         unfit = self._call["unfit"]()
         if unfit is not None:
             raise WrongBoardError(unfit.decode())

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -255,29 +254,24 @@ class Terminal:
         return before
 
 
+OWN_TERMINAL = (
+    "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
 @contextmanager
-def at_terminal(*command: object) -> Iterator[tuple[Terminal, int]]:
-    process, file = pty.fork()
-    if process == 0:
-        os.execv(str(command[0]), [str(c) for c in command])
-    try:
-        yield Terminal(file), process
-    finally:
-        os.close(file)
-        if os.waitpid(process, os.WNOHANG)[0] == 0:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-
-
-def ended(process: int, seconds: float = 20) -> int:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is not None:
-            assert found.si_code == os.CLD_EXITED
-            return found.si_status
-        time.sleep(0.05)
-    raise AssertionError("it did not end")
+def at_terminal(*command: object) -> Iterator[tuple[Terminal, subprocess.Popen[bytes]]]:
+    """A program whose terminal, keys that interrupt included, is somebody's."""
+    ours, its = pty.openpty()
+    start = [sys.executable, "-c", OWN_TERMINAL, *map(str, command)]
+    with subprocess.Popen(start, stdin=its, stdout=its, stderr=its) as process:
+        os.close(its)
+        try:
+            yield Terminal(ours), process
+        finally:
+            process.kill()
+            os.close(ours)
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_chat(talker_export: Path) -> None:
@@ -302,7 +296,7 @@ def test_ctrl_c_ends_the_answer_and_not_the_chat(talker_export: Path) -> None:
                 person.wait("ends the chat")
             person.wait("> ")
             person.key(b"\x03")
-            assert ended(process) == 0
+            assert process.wait(20) == 0
 
 
 def test_at_the_prompt_the_second_ctrl_c_or_ctrl_d_ends(talker_export: Path) -> None:
@@ -320,7 +314,7 @@ def test_at_the_prompt_the_second_ctrl_c_or_ctrl_d_ends(talker_export: Path) -> 
                 person.key(keys)
                 person.wait("ends the chat")
             person.key(keys)
-            assert ended(process) == 0
+            assert process.wait(20) == 0
 
 
 def test_templates_used_here_differ() -> None:
