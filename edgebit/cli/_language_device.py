@@ -88,8 +88,6 @@ def bench_on_device(
 ) -> None:
     """What one token costs, layer by layer, counted in the emulated board: the last one of a golden prompt."""
     board = folder.board
-    if not board.core.is_cortex_m:
-        raise UsageError(f"{folder.path} runs on Linux: edgebit run says how many tokens a second it makes")
     if emulate is None:
         raise UsageError(f"the {board.title} does not count its own cycles: use --emulate")
     golden = folder.manifest["golden"]

@@ -14,6 +14,7 @@ from edgebit.bench.session import connect
 from edgebit.cli import _options as o
 from edgebit.cli._kernels import bench_kernels
 from edgebit.cli._language_device import bench_on_device
+from edgebit.cli._language_speed import bench_on_linux
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.errors import UsageError
 
@@ -24,8 +25,14 @@ def command(
     emulate: o.Emulate = None,
     port: o.Port = None,
     runs: Annotated[
-        int, typer.Option(help="Runs to take the median of, where time is measured.", min=1)
-    ] = 20,
+        int | None,
+        typer.Option(
+            help="Runs to take the median of, where time is measured \\[20; of a language model 5].",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    threads: o.Threads = None,
     toolchain: o.Tool = None,
     kernels: Annotated[
         bool, typer.Option("--kernels", help="Measure every kernel of --core on fixed shapes instead.")
@@ -42,7 +49,8 @@ def command(
 
     Emulated boards give counts that repeat exactly: modelled core cycles on Cortex-M0+ and M4 (flash wait
     states not included), executed instructions elsewhere. The host gives wall-clock time, for comparison
-    within one run only. Every figure names its kind. Of a language model, the cost of one token is counted.
+    within one run only. Every figure names its kind. Of a language model, the cost of one token is counted on emulated
+    boards, and tokens a second are measured on Linux.
     """
     output = Output(json)
     if kernels and (path or board or port or emulate is not None):
@@ -54,15 +62,21 @@ def command(
         return
     named = path or newest_export(Path("build"), board)
     if is_language_model(named):
-        bench_on_device(output, open_language_model(named, board), emulate, toolchain)
+        model = open_language_model(named, board)
+        if model.board.core.is_cortex_m:
+            bench_on_device(output, model, emulate, toolchain)
+        else:
+            bench_on_linux(output, model, emulate, runs or 5, threads, toolchain)
         return
+    if threads is not None:
+        raise UsageError("--threads is for language models on Linux")
     folder = o.find_export(path, board)
     with output.progress() as bar:
         bar.add_task(f"measuring {folder.path.name}", total=None)
         with connect(
             folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True
         ) as device:
-            result = measure(folder, device, folder.vectors[0], 1 if device.counter else runs)
+            result = measure(folder, device, folder.vectors[0], 1 if device.counter else runs or 20)
             title = device.title
     total = result.per_inference
     if result.metric == WALL_CLOCK:

@@ -44,6 +44,17 @@ def test_run_goes_on_from_a_text(
     assert text == "".join(chars[t] for t in found["tokens"]) + "\n"
 
 
+def test_bench_measures_both_phases(charlm: Path, edgebit: Callable[..., Any]) -> None:
+    found = edgebit("bench", charlm, "--runs", 2, "--threads", 1, "--json").json
+    assert (found["runs"], found["threads"], found["where"]) == (2, 1, "this machine")
+    assert [(r["phase"], r["tokens"]) for r in found["rates"]] == [("prefill", 64), ("decode", 31)]
+    assert all(0 < r["slowest"] <= r["median"] <= r["fastest"] for r in found["rates"])
+    assert found["throttled"] is None or found["throttled"].startswith("0x")
+    assert "GB/s" in edgebit("bench", charlm, "--runs", 1).out
+    assert "say nothing of the board" in edgebit("bench", charlm, "--emulate", code=2).err
+    assert "from 1 to 64" in edgebit("bench", charlm, "--threads", 100000, code=2).err
+
+
 def test_what_cannot_be_run_is_a_sentence(
     charlm: Path, shared: Path, tmp_path: Path, edgebit: Callable[..., Any]
 ) -> None:
