@@ -14,7 +14,7 @@ def check_account(plan: Plan, built: BuildResult, chain: str) -> None:
     """chain: "zig" or "gcc", which built it. The boot stage lies in a memory of its own and is not counted."""
     assert plan.board is not None
     image = Image(built.elf)
-    flash = min(m.origin for m in plan.board.memories if m.kind == "flash")
+    flash = min((m.origin for m in plan.board.memories if m.kind == "flash"), default=0)
     boot = sum(s.size for s in image.sections if s.executable and s.address < flash)
     rows = {r.item: r.bytes for r in fit(plan, chain).rows}
     sizes = {k: v for k, v in built.sizes.items() if v is not None}

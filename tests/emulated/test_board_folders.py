@@ -23,6 +23,7 @@ from edgebit.devices.open import emulators
 from edgebit.devices.uart_models import MODELS
 from edgebit.errors import ToolchainError
 from edgebit.flash.base import flashers
+from edgebit.plan.account import load_bounds
 from edgebit.plan.plan import Plan
 from edgebit.toolchain.base import find_toolchain, run
 from edgebit.toolchain.build import BuildResult, build_export
@@ -101,7 +102,7 @@ def test_board_computes_what_the_reference_does(name: str, chain: str, export: E
     assert folder.manifest["certificate"] == export("host").folder.manifest["certificate"]
     built = build_export(folder.path, toolchain=chain)
     check_sizes(folder, built)
-    if board.core.is_cortex_m:
+    if board.core.is_cortex_m or load_bounds(board.core, chain).measured:
         check_account(plan, built, chain)
     with connect(folder, emulate=None if name == "host" else "", toolchain=chain) as device:
         result = verify(folder, device.link, golden(folder))

@@ -38,7 +38,7 @@ from edgebit.toolchain.elf import Image
 from edgebit.toolchain.recipe import read_recipe
 from edgebit.toolchain.stack import CallGraph, StackReport, stack_usage
 
-RUN_MARGIN = 8  # compilers spill one register more in some networks
+RUN_MARGIN = 2  # compilers spill one register or two more in some networks
 _ROOM = 1 << 22
 CODE_MARGIN = 64  # the linker aligns what it puts together
 _OF_THE_MODEL = re.compile(r"measure_|l\d+_|eb_code_|(inputs|outputs)$")
@@ -120,7 +120,8 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         built = Built([chain_sample(layers, some // 8)], {}, boards[0], chain)
         called = [layer.lowered for layer in built.plan.layers if not layer.lowered.alias]
         frame = built.stack.frames["measure_run"] - stacked_arguments(called, core)
-        runs[len(called)] = max(frame + RUN_MARGIN, *runs.values()) if runs else frame + RUN_MARGIN
+        frame += RUN_MARGIN * (8 if core.is_64bit else 4)
+        runs[len(called)] = max(frame, *runs.values()) if runs else frame
     programs = {}
     for board in boards:
         tiny = Built([small] * 4, {}, board, chain)
