@@ -42,7 +42,7 @@ def test_the_pico_writes_what_the_host_writes(
     assert pico["prompt_tokens"] == host["prompt_tokens"]
     assert pico["text"].startswith("\nBy grant")
     assert pico["metric"] == "modelled cycles"
-    assert 40e6 < pico["cost_per_token"] < 60e6
+    assert 30e6 < pico["cost_per_token"] < 50e6
     assert certificate(exported("pico")) == certificate(exported("host"))
     edgebit("verify", exported("host"))
 

@@ -1,11 +1,14 @@
 """Products of int8 with floats by integer arithmetic (Armv6-M) give the bytes of IEEE arithmetic, whatever the numbers.
 
-The C is portable, so this machine runs it; tests/emulated/test_decoder_pico.py runs it on the emulated core.
+The C is portable, so this machine runs it; QEMU runs the assembly that takes its place on Armv6-M, and
+tests/emulated/test_decoder_pico.py runs all of it on the emulated core.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,8 +98,11 @@ int main(void) { if (!sums() && !kernels()) { puts("equal"); } return 0; }
 SOURCES = [KERNELS / f / f"{f}__{v}.c" for f in ("rowdots_s8", "attend_s8") for v in ("ref", "armv6m")]
 
 
-def outcome(folder: Path, header: str | None = None) -> str:
-    """What the driver says, with another text of soft_s8.h if one is given."""
+THUMB = ("-target", "thumb-linux-musleabihf", "-mcpu=cortex_a7", "-static", "-DEB_SOFT_THUMB1")
+
+
+def outcome(folder: Path, header: str | None = None, *, thumb: str | None = None) -> str:
+    """What the driver says, with another text of soft_s8.h if one is given. thumb: the QEMU to run the assembly in."""
     (folder / "main.c").write_text(DRIVER)
     mine = folder / "rowdots"
     mine.mkdir()
@@ -107,7 +113,7 @@ def outcome(folder: Path, header: str | None = None) -> str:
     include = [f"-I{p}" for p in (folder, KERNELS, KERNELS.parent / "include")]
     made = subprocess.run(
         [
-            *compiler(),
+            *((sys.executable, "-m", "ziglang", "cc", *THUMB) if thumb else compiler()),
             *WARNINGS,
             "-O2",
             *include,
@@ -120,11 +126,28 @@ def outcome(folder: Path, header: str | None = None) -> str:
         text=True,
     )
     assert made.returncode == 0, made.stderr
-    return subprocess.run([folder / "main"], capture_output=True, text=True, check=True, timeout=60).stdout
+    start = [thumb, "-cpu", "cortex-a7"] if thumb else []
+    return subprocess.run(
+        [*start, str(folder / "main")], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
 
 
 def test_sums_and_kernels_equal_the_reference(tmp_path: Path) -> None:
     assert outcome(tmp_path) == "equal\n"
+
+
+def test_the_assembly_equals_the_reference(tmp_path: Path) -> None:
+    """The Thumb-1 code, on an A-profile core that has the same instructions; and a fault planted in it."""
+    qemu = shutil.which("qemu-arm")
+    if qemu is None:
+        pytest.skip("qemu-arm is not installed")
+    assert outcome(tmp_path, thumb=qemu) == "equal\n"
+    text = (KERNELS / "rowdots" / "soft_s8.h").read_text()
+    assert text.count("cmp r7, #26") == 1
+    (tmp_path / "planted").mkdir()
+    assert "equal" not in outcome(
+        tmp_path / "planted", text.replace("cmp r7, #26", "cmp r7, #23"), thumb=qemu
+    )
 
 
 @pytest.mark.parametrize(
