@@ -6,6 +6,7 @@ import codecs
 import json
 import statistics
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from edgebit.bench.language_device import LanguageDevice, connect_language_model
@@ -25,16 +26,13 @@ def run_on_device(
 ) -> None:
     """Stream what the board writes to stdout; what a token costs, where it is counted, to stderr."""
     emulated = where["emulate"] is not None
-    with output.progress() as bar:
-        bar.add_task("building", total=None)
-        connection = connect_language_model(folder, count=emulated, **where)
-        device = connection.__enter__()
-    try:
+    with ExitStack() as opened:
+        with output.progress() as bar:
+            bar.add_task("building", total=None)
+            device = opened.enter_context(connect_language_model(folder, count=emulated, **where))
         found = _generate(device, prompt, prompt_ids, tokens, drawing, show=not output.as_json)
         title = device.device.title
         metric = device.device.counter.metric if device.device.counter is not None else None
-    finally:
-        connection.__exit__(None, None, None)
     costs: list[int] = found.pop("costs")
     clock = folder.board.clock_hz
     if costs:

@@ -11,7 +11,7 @@
 //         2  u8   seq; the reply echoes it
 //         3  u8   status; 0 in requests, an eb_link_status in replies (two's complement)
 //         4  u8x8 model id, the first 8 bytes of the certificate; a reply holds the device's own
-//        12  u16  entry; 0
+//        12  u16  entry; 0, or 1 of a language model (docs/link-protocol.md says what requests mean to one)
 //        14  u16  index
 //        16  u32  offset
 //        20  u32  arg
