@@ -53,7 +53,8 @@ Tool = Annotated[str | None, typer.Option("--toolchain", help="zig (default) or 
 Context = Annotated[
     int | None,
     typer.Option(
-        help="Language models: positions there may be \\[the model's, at most 4096].", show_default=False
+        help="Language models: positions there may be \\[the model's, at most 4096 and what fits].",
+        show_default=False,
     ),
 ]
 Kv = Annotated[str, typer.Option(help="Language models: keys and values as f32, f16 or int8.")]
