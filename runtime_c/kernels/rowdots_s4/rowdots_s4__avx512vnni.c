@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Four-bit rows times a vector for x86-64 with AVX-512 VNNI: two groups a vector, four rows at a time.
 //
-// 32 bytes are loaded into both halves, the upper half shifted by four bits and all masked: 64 numbers u, in
-// the order of x. Two VPDPBUSDs give the sums of four with the high and the low bytes of x, 16 lanes of them.
+// 32 bytes are loaded into both halves and masked, below by 0x0F and above by 0xF0: 64 numbers u in the order
+// of x, those above times 16. Two VPDPBUSDs give the sums of four with the high and the low bytes of x, 16
+// lanes of them.
 #include <immintrin.h>
 
 #include "rowdots_s4/rowdots_s4.h"
@@ -16,19 +17,27 @@ typedef struct {
     __m512i high, low, less;
 } s4_input;
 
-// The sums of four products of 64 columns: u high, then 256 of those and u low + less.
+// v in the upper eight lanes, `rest` below.
+EB_INLINE VNNI __m512i s4_upper(__m512i rest, int32_t v) {
+    return _mm512_inserti64x4(rest, _mm256_set1_epi32(v), 1);
+}
+
+// The sums of four products of 64 columns: u high, then 256 of those and u low + less. The upper eight lanes
+// are 16 times what they stand for (at most 2^24 still): their u stays where it is in the byte.
 EB_INLINE VNNI __m512 s4_sums(const uint8_t *bytes, const s4_input *in) {
-    const __m512i shift = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(4), 1);
     const __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)bytes));
-    const __m512i u = _mm512_and_si512(_mm512_srlv_epi16(both, shift), _mm512_set1_epi8(15));
+    const __m512i u = _mm512_and_si512(both, s4_upper(_mm512_set1_epi8(15), -0x0f0f0f10));
     const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), u, in->high);
     const __m512i low = _mm512_dpbusd_epi32(in->less, u, in->low);
     return _mm512_cvtepi32_ps(_mm512_add_epi32(low, _mm512_slli_epi32(high, 8)));
 }
 
-// 16 codes as binary32; those past a row's groups are zeros or are not used.
+// 16 codes as binary32, those of odd groups divided by the 16 above, which is exact; those past a row's
+// groups are zeros or are not used.
 EB_INLINE VNNI __m512 s4_codes(const uint8_t *code) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)code)));
+    const __m512 share = _mm512_castsi512_ps(_mm512_set1_epi64(0x3d8000003f800000)); // 1, 1/16, 1, 1/16 ...
+    const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)code));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(wide), share);
 }
 
 EB_INLINE VNNI __m512 s4_step(__m512 sum, const uint8_t *bytes, const s4_input *in, __m512 codes,
@@ -47,19 +56,20 @@ EB_INLINE VNNI float s4_total(__m512 v) {
 EB_INLINE VNNI void s4_rows(const uint8_t *w, const eb_s4_vector *x, float *y, int32_t cols, int n) {
     const size_t step = (size_t)EB_S4_ROW_BYTES(cols);
     const int32_t pairs = cols / (2 * EB_S4_GROUP);
+    const __m512i times = s4_upper(_mm512_setzero_si512(), 4);
     __m512 sum[4], codes[4];
     for (int i = 0; i < n; i++) {
         sum[i] = _mm512_setzero_ps();
     }
     for (int32_t start = 0; start < pairs; start += 8) {
         const int32_t end = pairs - start < 8 ? pairs : start + 8;
-        __m512i which = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(1), 1);
+        __m512i which = s4_upper(_mm512_setzero_si512(), 1);
         for (int i = 0; i < n; i++) {
             codes[i] = s4_codes(w + (size_t)i * step + cols / 2 + 2 * start);
         }
         for (int32_t p = start; p < end; p++) {
             const s4_input in = {_mm512_loadu_si512(x->high + 64 * p), _mm512_loadu_si512(x->low + 64 * p),
-                                 _mm512_loadu_si512(x->less + 16 * p)};
+                                 _mm512_sllv_epi32(_mm512_loadu_si512(x->less + 16 * p), times)};
             for (int i = 0; i < n; i++) {
                 _mm_prefetch((const char *)(w + (size_t)(i + 4) * step + 32 * p), _MM_HINT_T0);
                 sum[i] = s4_step(sum[i], w + (size_t)i * step + 32 * p, &in, codes[i], which);
