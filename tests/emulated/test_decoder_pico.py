@@ -13,6 +13,7 @@ import pytest
 
 from edgebit.bench.language_device import connect_language_model, prove_on_device
 from edgebit.bench.language_model import LanguageModelFolder, command_line, open_language_model
+from edgebit.bench.linked import linked_language_model
 from edgebit.errors import FitError, LinkError, MismatchError, ModelError, UsageError
 from edgebit.toolchain.build import build_export
 
@@ -51,6 +52,13 @@ def test_the_pico_has_the_hosts_certificate(pico: LanguageModelFolder, tmp_path:
         "rowdots_s8__armv6m",
         "attend_s8__armv6m",
     ]
+    rows = {r["item"]: r["bytes"] for r in pico.manifest["fit"]["rows"]}
+    linked = linked_language_model(pico, build_export(pico.path))
+    for row in linked.rows:
+        bound = rows.get(row.item, rows["program data"] + rows["prompt and tokens"])
+        if row.item == "arena":
+            bound = rows["keys and values, 56 positions"] + rows["scratch of a token"]
+        assert 0 < row.bytes <= bound, row
     proof = prove_on_device(pico, emulate="auto")
     assert (proof.runs, proof.threads) == (2, (1,))
     assert proof.certificate == certificate(SPEC, tmp_path / "host", weights={"dtype": "bf16"}, kv="int8")
