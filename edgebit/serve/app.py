@@ -325,5 +325,7 @@ class Stream:
         await self._data(send, RequestError(message, kind="server_error").body)
 
     async def _data(self, send: Send, data: dict[str, Any]) -> None:
-        raw = b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
+        raw = (
+            b"data: " + json.dumps(data).encode() + b"\n\n"
+        )  # in ASCII: some clients see ends of lines elsewhere
         await send({"type": "http.response.body", "body": raw, "more_body": True})

@@ -178,9 +178,10 @@ def test_what_cannot_be_said_is_a_sentence(
     talker_export: Path, tmp_path: Path, edgebit: Callable[..., Any]
 ) -> None:
     long = "the cat " * 50
-    turns = talk(talker_export, ["who?", long, "who?"], "--context", 64, "--tokens", 3)
-    assert "say it in fewer words" in turns[1]["refused"]
-    assert turns[2]["prompt_tokens"] > turns[0]["prompt_tokens"]
+    for more in ([], ["--drop-oldest"]):
+        turns = talk(talker_export, ["who?", long, "who?"], "--context", 80, "--tokens", 3, *more)
+        assert "say it in fewer words" in turns[1]["refused"]
+        assert turns[2]["kept"] == turns[0]["prompt_tokens"] + 2  # nothing was forgotten for it
     refused, fine = talk(talker_export, b"x" * 70000 + b"\nwho?\n", "--tokens", 3)
     assert "65536 bytes" in refused["refused"]
     assert fine["written"] == 3

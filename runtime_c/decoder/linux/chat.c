@@ -45,6 +45,12 @@ static void on_interrupt(int number) {
     interrupted = 1;
 }
 
+// A terminal throws away what was written when it has sent the signal: what one is to read comes after that.
+static void let_terminal_settle(void) {
+    const struct timespec pause = {0, 30000000};
+    (void)nanosleep(&pause, NULL);
+}
+
 static void prompt_person(const chat *c) {
     if (c->at_terminal) {
         (void)fputs("> ", stdout);
@@ -64,6 +70,7 @@ static int read_more(chat *c, const sigset_t *open) {
         }
         if (interrupted) {
             interrupted = 0;
+            let_terminal_settle();
             if (++c->interrupts >= 2) {
                 c->at_end = 1;
                 c->have = c->at = 0;
@@ -280,7 +287,13 @@ static int fits_alone(chat *c, const char *text, size_t n) {
 
 // One message; 0 when the chat ends over it.
 static int answer(chat *c, const char *text, size_t n) {
+    static const char too_long[] =
+        "this message is longer than the context that is left; say it in fewer words";
     outcome r = {0};
+    if (!fits_alone(c, text, n)) {
+        complain(c, too_long);
+        return 1;
+    }
     int asked = eb_conversation_ask(&c->said, text, n);
     while (!asked && c->o->drop_oldest && c->said.n_turns > 0) {
         eb_conversation_drop_first(&c->said);
@@ -292,11 +305,10 @@ static int answer(chat *c, const char *text, size_t n) {
         if (asked) {
             eb_conversation_drop_last(&c->said);
         }
-        if (tokens == EB_TEXT_IDS && c->said.n_turns > 0 && fits_alone(c, text, n)) {
+        if (tokens == EB_TEXT_IDS && c->said.n_turns > 0) {
             return 0; // the context is full of what has been said before
         }
-        complain(c, tokens == EB_TEXT_IDS
-                        ? "this message is longer than the context that is left; say it in fewer words"
+        complain(c, tokens == EB_TEXT_IDS ? too_long
                     : tokens == EB_TEXT_CHARACTER
                         ? "this message has a character that the model's vocabulary lacks; say it without"
                         : "this message cannot be turned into tokens");
@@ -313,6 +325,9 @@ static int answer(chat *c, const char *text, size_t n) {
     put(c, rest);
     (void)eb_conversation_answer_text(&c->said, c->out, (size_t)rest);
     eb_conversation_answered(&c->said, c->answer.stopper.stopped != 0);
+    if (r.end == END_INTERRUPTED) {
+        let_terminal_settle();
+    }
     if (!c->o->json) {
         (void)putchar('\n');
         (void)fflush(stdout);
