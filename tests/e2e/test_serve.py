@@ -384,8 +384,8 @@ def test_a_client_that_goes_frees_the_model_and_the_line_has_an_end(
     before = len(server.log.read_text())
     with server.stream(ask(long)) as first:
         assert first.recv(100)
-        with server.stream(ask(other)):
-            time.sleep(0.1)  # until it waits
+        with server.stream(ask(other)) as second:
+            assert b" 200 " in second.recv(20)  # it waits, or its turn has come
             status, found = server.call(ask("x", max_tokens=1))
             assert (status, found["error"]["code"]) == (503, "overloaded"), found
             assert server.get("/health")[0] == 200
