@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from typing import Any
 from edgebit.bench.folder import MANIFEST
 from edgebit.board import Board, load_board
 from edgebit.devices.qemu import find_program
+from edgebit.devices.ssh import program_command, program_failure
 from edgebit.errors import (
     EdgebitError,
     FitError,
+    LinkError,
     MismatchError,
     ModelError,
     NoBoardError,
     UsageError,
     WrongBoardError,
 )
+from edgebit.flash.ssh_language_model import current
 from edgebit.toolchain.build import build_export
 
 KIND = "decoder"
@@ -50,19 +54,31 @@ class LanguageModelFolder:
     def board(self) -> Board:
         return load_board(str(self.manifest["board"]))
 
-    def microcontroller(self, asked: str | None = None) -> Board:
-        """The board whose flash holds the model; UsageError when it runs Linux, WrongBoardError when another is asked
-        for."""
+    def board_asked(self, asked: str | None) -> Board:
+        """The board the model was exported for; WrongBoardError when another is asked for."""
         board = self.board
         if asked not in (None, board.name):
             raise WrongBoardError(
                 f"{self.path} was exported for {board.name}, not {asked}; run: edgebit export MODEL --target {asked}"
             )
-        if not board.core.is_cortex_m:
-            raise UsageError(
-                f"{self.path} is for the {board.title}: copy the folder and its .build there and run its program"
-            )
         return board
+
+    def microcontroller(self, asked: str | None = None) -> Board:
+        """The board whose flash holds the model; UsageError when it runs Linux, WrongBoardError when another is asked
+        for."""
+        board = self.board_asked(asked)
+        if not board.core.is_cortex_m:
+            raise UsageError(f"{self.path} is for the {board.title}, which runs Linux: {self.on_linux()}")
+        return board
+
+    def on_linux(self) -> str:
+        """How to run a model that is not for a microcontroller, as a clause."""
+        if self.board.core.family == "host":
+            return f"run it here (edgebit run {self.path}); for a board, export the model with --target BOARD"
+        return (
+            f"edgebit flash {self.path} --host [USER@]HOST copies it there, edgebit run and chat with --host run it, and "
+            "with --emulate they run it here"
+        )
 
     @property
     def weights(self) -> Path:
@@ -101,17 +117,22 @@ def open_language_model(path: Path, board: str | None = None) -> LanguageModelFo
         raise UsageError(
             f"{path}: holds a network and no language model; see edgebit verify and edgebit bench"
         )
-    good = isinstance(m.get("name"), str) and _NAME.fullmatch(m["name"]) and isinstance(m.get("board"), str)
-    if not good or not isinstance(m.get("golden"), list) or not all(map(_golden, m["golden"])):
-        raise ModelError(f"{path}: a damaged export folder; export the model again")
-    if not (m.get("certificate") is None or isinstance(m["certificate"], str)):
-        raise ModelError(f"{path}: a damaged export folder (its certificate); export the model again")
+    check_manifest(m, f"{path}: a damaged export folder", "export the model again")
     folder = LanguageModelFolder(path, m)
     if not folder.weights.is_file():
         raise ModelError(f"{path}: {folder.name}.bin is missing; export the model again")
     if board is not None and board != m["board"]:
         raise UsageError(f"{path} was exported for {m['board']}, not {board}")
     return folder
+
+
+def check_manifest(m: dict[str, Any], what: str, way_out: str) -> None:
+    """ModelError, in these words, unless a manifest says what is relied on."""
+    good = isinstance(m.get("name"), str) and _NAME.fullmatch(m["name"]) and isinstance(m.get("board"), str)
+    if not good or not isinstance(m.get("golden"), list) or not all(map(_golden, m["golden"])):
+        raise ModelError(f"{what}; {way_out}")
+    if not (m.get("certificate") is None or isinstance(m["certificate"], str)):
+        raise ModelError(f"{what} (its certificate); {way_out}")
 
 
 def require_chat(folder: LanguageModelFolder) -> None:
@@ -138,29 +159,39 @@ def _golden(v: object) -> bool:
 
 
 def command_line(
-    folder: LanguageModelFolder, *, emulate: str | None = None, toolchain: str | None = None
+    folder: LanguageModelFolder,
+    *,
+    emulate: str | None = None,
+    toolchain: str | None = None,
+    host: str | None = None,
+    terminal: bool = False,
 ) -> tuple[list[str], str]:
     """What starts the model's program, built if need be, and where that is.
 
     emulate: "auto" or "qemu" for a board that is not this machine. NoBoardError when it is needed and not given.
+    host: [user@]host of a Linux board to which the model was flashed; its program is what lies there, and takes its
+    arguments by with_options(). terminal: it gets a terminal there. WrongBoardError when another model lies there.
     """
     board = folder.board
+    if host is not None:
+        return _remote_command(folder, host, emulate=emulate, terminal=terminal), host
     if board.core.is_cortex_m:
         raise UsageError(
             f"{folder.path} is for the {board.title}, whose program is reached over its link: edgebit run and edgebit "
             "verify do that; export the model for a Linux board or the host for anything else"
         )
-    host = board.core.family == "host"
+    here = board.core.family == "host"
     if emulate not in (None, "", "auto", "qemu"):
         raise UsageError(f"language models are emulated by qemu, not by {emulate!r}")
-    if not host and emulate is None and platform.machine().lower() not in ("aarch64", "arm64"):
+    if not here and emulate is None and platform.machine().lower() not in ("aarch64", "arm64"):
         raise NoBoardError(
-            f"{folder.path} is for the {board.title}: copy the folder and its .build there and run it, or use --emulate"
+            f"{folder.path} is for the {board.title}: flash it there (edgebit flash {folder.path} --host [USER@]HOST) and "
+            "give --host here, too, or use --emulate"
         )
     elf = build_export(folder.path, toolchain=toolchain).elf
     start = [str(elf.resolve())]
     where = "this machine"
-    if not host and emulate is not None:
+    if not here and emulate is not None:
         options = board.emulators.get("qemu")
         if options is None:
             raise UsageError(f"there is no emulation of Linux programs for the {board.title}")
@@ -169,10 +200,51 @@ def command_line(
     return [*start, "--weights", str(folder.weights.resolve())], where
 
 
-def run_program(command: Sequence[str], name: str, *, show: bool = False) -> str:
+def _remote_command(
+    folder: LanguageModelFolder, host: str, *, emulate: str | None, terminal: bool
+) -> list[str]:
+    flash = f"edgebit flash {folder.path} --host {host}"
+    if emulate is not None:
+        raise UsageError("--host and --emulate exclude each other: the program runs there, or here")
+    if "ssh" not in folder.board.flash_methods:
+        raise UsageError(
+            f"{folder.path} is for the {folder.board.title}: --host is for Linux boards; export the model for one"
+        )
+    there = current(host)
+    if there is None:
+        raise LinkError(f"{host} has no program of EdgeBit's: run {flash}")
+    version, manifest = there
+    if manifest is None:
+        raise WrongBoardError(f"{host} holds a network and no language model: run {flash}")
+    m, mine = remote_manifest(host, manifest), folder.manifest
+    if any(m.get(key) != mine.get(key) for key in ("name", "model_id", "certificate")):
+        other = f"the model {m['name']!r}" if m["name"] != folder.name else "another export of it"
+        raise WrongBoardError(f"{host} holds {other}, not {folder.name!r} of {folder.path}: run {flash}")
+    return program_command(host, f"{version}/program", terminal=terminal)
+
+
+def remote_manifest(host: str, data: bytes) -> dict[str, Any]:
+    """The manifest that lies on a host; ModelError when it is damaged."""
+    what, way_out = f"what lies on {host} is damaged", "flash the model again"
+    try:
+        m = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise ModelError(f"{what} ({e}); {way_out}") from e
+    if not isinstance(m, dict):
+        raise ModelError(f"{what}; {way_out}")
+    check_manifest(m, what, way_out)
+    return m
+
+
+def with_options(command: Sequence[str], options: Sequence[str], host: str | None = None) -> list[str]:
+    """A command of command_line() with the program's options; a shell on the host takes them apart."""
+    return [*command, *(options if host is None else map(shlex.quote, options))]
+
+
+def run_program(command: Sequence[str], name: str, *, show: bool = False, host: str | None = None) -> str:
     """Run a model's program to its end; its standard output, or "" when that was shown as it came.
 
-    The program's own sentence becomes the error that its exit code stands for.
+    The program's own sentence becomes the error that its exit code stands for. host: where the command runs it.
     """
     sys.stdout.flush()
     with subprocess.Popen(
@@ -187,13 +259,15 @@ def run_program(command: Sequence[str], name: str, *, show: bool = False) -> str
         out, words = process.communicate()
         code = process.returncode
     if code:
-        raise program_error(code, words, name)
+        raise program_error(code, words, name, host)
     if show:
         sys.stderr.write(words)
     return out or ""
 
 
-def chat_program(command: Sequence[str], name: str, *, show: bool) -> tuple[str, EdgebitError | None]:
+def chat_program(
+    command: Sequence[str], name: str, *, show: bool, host: str | None = None
+) -> tuple[str, EdgebitError | None]:
     """Run a model's program in a chat: it reads this program's input, and Ctrl-C is for it alone.
 
     Its standard output, or "" when that was shown as it came, and why it ended if not because the person did.
@@ -226,15 +300,21 @@ def chat_program(command: Sequence[str], name: str, *, show: bool) -> tuple[str,
         code = process.returncode
     if code == -signal.SIGPIPE:  # whoever reads the answers has seen enough
         return out, None
+    if code == -signal.SIGINT and host is not None:  # Ctrl-C in a chat without a terminal is for ssh
+        raise KeyboardInterrupt
     if code:
-        return out, program_error(code, last, name)
+        return out, program_error(code, last, name, host)
     sys.stderr.write(last)
     return out, None
 
 
-def program_error(code: int, words: str, name: str) -> EdgebitError:
-    """The error that a program's exit code and its own sentence stand for."""
-    said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}"
+def program_error(code: int, words: str, name: str, host: str | None = None) -> EdgebitError:
+    """The error that a program's exit code and its own sentence stand for. host: where it ran, if not here."""
+    failure = None if host is None else program_failure(host, code, words, f"{name} was running")
+    if failure is not None:
+        return failure
+    above = "" if host is None else f" on {host}; what it said on its terminal is why"
+    said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}{above}"
     return _ERRORS.get(code, EdgebitError)(said)
 
 
@@ -244,6 +324,7 @@ def prove(
     emulate: str | None = None,
     threads: Sequence[int] = (1, 2, 3),
     toolchain: str | None = None,
+    host: str | None = None,
 ) -> Proof:
     """Run the golden prompts and compare every layer, every logit and every token with the reference.
 
@@ -254,19 +335,35 @@ def prove(
         raise UsageError(
             f"{folder.path} was exported without golden runs; export it again without --no-golden"
         )
-    command, where = command_line(folder, emulate=emulate, toolchain=toolchain)
+    command, where = command_line(folder, emulate=emulate, toolchain=toolchain, host=host)
     for n in threads:
-        for number, golden in enumerate(m["golden"]):
-            asked = [
-                "--prompt-ids",
-                " ".join(map(str, golden["prompt"])),
-                "--tokens",
-                str(len(golden["tokens"])),
-            ]
-            asked += ["--threads", str(n), "--json", "--trace", "--go-on", "--check"]
-            found = json.loads(run_program([*command, *asked], folder.name))
-            compare_golden(folder, where, n, number, golden, found)
+        for number in range(len(m["golden"])):
+            prove_run(folder, where, n, number, lambda asked: _run(command, asked, folder.name, host))
     return Proof(where, tuple(threads), len(m["golden"]), str(m["certificate"]))
+
+
+def _run(command: Sequence[str], options: Sequence[str], name: str, host: str | None) -> str:
+    return run_program(with_options(command, options, host), name, host=host)
+
+
+def prove_run(
+    folder: LanguageModelFolder, where: str, threads: int, number: int, run: Callable[[list[str]], str]
+) -> None:
+    """One golden run, whose weights are checked, too. run: starts the program with options; what it printed.
+
+    MismatchError names the first layer that differs; LinkError when something else than a run's figures came back.
+    """
+    golden = folder.manifest["golden"][number]
+    asked = ["--prompt-ids", " ".join(map(str, golden["prompt"])), "--tokens", str(len(golden["tokens"]))]
+    asked += ["--threads", str(threads), "--json", "--trace", "--go-on", "--check"]
+    try:
+        found = json.loads(run(asked))
+        same_shape = len(found["layer_crcs"]) == len(golden["layer_crcs"]) and "logits_crc" in found
+    except (ValueError, TypeError, KeyError, RecursionError):
+        same_shape = False
+    if not same_shape:
+        raise LinkError(f"{folder.name} on {where} answered with something else than a run's figures")
+    compare_golden(folder, where, threads, number, golden, found)
 
 
 def compare_golden(

@@ -35,6 +35,13 @@ BoardName = Annotated[str | None, typer.Option("--board", "-b", help="Board name
 Port = Annotated[
     str | None, typer.Option(help="Serial port or socket://host:port of the board.", show_default=False)
 ]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        help="\\[USER@]HOST of a Linux board that the export was flashed to: run what lies there.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; touch nothing.")]
 Emulate = Annotated[
     str | None,
@@ -125,6 +132,13 @@ Driver = Annotated[
 def drawing(**how: float) -> list[str]:
     """Options that tell a language model's program how to draw tokens: temperature, top_k, ..., seed."""
     return [a for name, value in how.items() for a in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def linux_host(host: str | None, port: str | None) -> str | None:
+    """The host that --host, or --port ssh://HOST, names."""
+    if port is None or (host is None and port.startswith("ssh://")):
+        return host or port
+    raise UsageError(f"--port {port}: a language model on a Linux board is reached with --host [USER@]HOST")
 
 
 def by_platformio(driver: str | None) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json as json_text
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import chat_program, command_line, open_language_model, require_chat
+from edgebit.bench.language_model import (
+    chat_program,
+    command_line,
+    open_language_model,
+    require_chat,
+    with_options,
+)
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 
@@ -48,6 +55,7 @@ def command(
     force: o.Force = False,
     board: o.BoardName = None,
     emulate: o.Emulate = None,
+    host: o.Host = None,
     toolchain: o.Tool = None,
     json: JsonFlag = False,
 ) -> None:
@@ -62,9 +70,12 @@ def command(
     output = Output(json)
     folder = open_language_model(path or newest_export(Path("build"), board), board)
     require_chat(folder)
+    terminal = not json and sys.stdin.isatty() and sys.stdout.isatty()
     with output.progress() as bar:
-        bar.add_task("building", total=None)
-        start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
+        bar.add_task("building" if host is None else f"asking {host}", total=None)
+        start, where = command_line(
+            folder, emulate=emulate, toolchain=toolchain, host=host, terminal=terminal
+        )
     drawing = {
         "temperature": temperature,
         "top_k": top_k,
@@ -81,7 +92,8 @@ def command(
     asked += ["--threads", str(threads)] if threads is not None else []
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []
-    said, failure = chat_program([*start, *asked, *(["--json"] if json else [])], folder.name, show=not json)
+    asked += ["--json"] if json else []
+    said, failure = chat_program(with_options(start, asked, host), folder.name, show=not json, host=host)
     turns = [json_text.loads(line) for line in said.split("\n") if line.endswith("}")]
     if failure is not None:
         failure.details |= {"turns": turns} if json else {}

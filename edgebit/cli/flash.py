@@ -9,12 +9,13 @@ import typer
 
 from edgebit.bench.folder import ExportFolder, newest_export
 from edgebit.bench.language_model import LanguageModelFolder, is_language_model, open_language_model
+from edgebit.bench.language_remote import roll_back
 from edgebit.board import Board
 from edgebit.cli import _options as o
+from edgebit.cli._flash_language_model import flash_linux
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import UsageError
 from edgebit.flash.base import Chosen, Flasher, answers_already, choose_flasher
-from edgebit.flash.ssh import roll_back
 from edgebit.toolchain.build import build_export, current_build
 from edgebit.toolchain.pio import run_platformio
 
@@ -36,7 +37,7 @@ def command(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="[USER@]HOST of a Raspberry Pi or other Linux board.", show_default=False),
+        typer.Option(help="\\[USER@]HOST of a Raspberry Pi or other Linux board.", show_default=False),
     ] = None,
     service: Annotated[
         bool,
@@ -57,7 +58,8 @@ def command(
 
     Builds when needed, finds the board by what it says of itself (never by a guess), skips a board that already runs this
     image, and asks the board afterwards which model it holds. With --emulate the image boots in the emulated board.
-    A Linux board keeps the version before: --rollback goes back to it, and again forth.
+    A Linux board keeps the version before: --rollback goes back to it, and again forth. A language model's weights are copied
+    there once, and a golden prompt is run before the new version takes the place of the old.
     """
     output = Output(json)
     if rollback:
@@ -70,7 +72,7 @@ def command(
         if dry_run:
             steps = [
                 f"point the link `current` on {host} to the version before, and `previous` to the one that runs",
-                "ask it for its model and image; if it does not answer, point them back",
+                "ask it for its model and image, or run a language model's golden prompt; if that fails, point them back",
             ]
             for s in steps:
                 output.say(s)
@@ -82,6 +84,15 @@ def command(
         return
     folder, target = _export(path, board)
     chosen = Chosen(volume=volume, port=port, probe=probe, host=host, emulate=emulate, service=service)
+    if isinstance(folder, LanguageModelFolder):
+        if o.by_platformio(driver):
+            raise UsageError(
+                f"{folder.path}: language models are not packed for PlatformIO; leave out --with"
+            )
+        if not target.core.is_cortex_m:
+            how = {"method": method, "toolchain": toolchain}
+            flash_linux(output, folder, chosen, force=force, dry_run=dry_run, **how)
+            return
     flasher = choose_flasher(target, emulate=emulate, method=method, chosen=chosen)
     if dry_run:
         there = current_build(folder.path, toolchain=toolchain)
@@ -91,11 +102,7 @@ def command(
             output.say(s)
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
         return
-    if o.by_platformio(driver):
-        if not isinstance(folder, ExportFolder):
-            raise UsageError(
-                f"{folder.path}: language models are not packed for PlatformIO; leave out --with"
-            )
+    if isinstance(folder, ExportFolder) and o.by_platformio(driver):
         said = platformio_upload(output, folder, flasher, chosen, toolchain)
         output.result({"board": target.name, "method": "platformio", "said": said, "done": True})
         return
@@ -122,11 +129,11 @@ def command(
 
 
 def _export(path: Path | None, board: str | None) -> tuple[ExportFolder | LanguageModelFolder, Board]:
-    """The export to flash, a language model for a microcontroller included, and its board."""
+    """The export to flash, a language model included, and its board."""
     where = path or newest_export(Path("build"), board)
     if is_language_model(where):
         language = open_language_model(where)
-        return language, language.microcontroller(board)
+        return language, language.board_asked(board)
     folder = o.find_export(path, board)
     return folder, folder.board(board)
 

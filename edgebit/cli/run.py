@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import command_line, open_language_model, run_program
+from edgebit.bench.language_model import command_line, open_language_model, run_program, with_options
 from edgebit.cli import _options as o
 from edgebit.cli._language_device import run_on_device
 from edgebit.cli._output import JsonFlag, Output
@@ -37,6 +37,7 @@ def command(
     board: o.BoardName = None,
     emulate: o.Emulate = None,
     port: o.Port = None,
+    host: o.Host = None,
     toolchain: o.Tool = None,
     json: JsonFlag = False,
 ) -> None:
@@ -44,7 +45,7 @@ def command(
 
     Starts the program of an export folder, the one that runs on the board by itself, and streams what it writes; its
     rates go to stderr. --emulate runs a Linux board's program under QEMU, where rates mean nothing, and a
-    microcontroller's on the emulated board, where its cycles are counted.
+    microcontroller's on the emulated board, where its cycles are counted. --host runs what was flashed to a Linux board.
 
     Example: edgebit run build/model-host --prompt "Once upon a time"
     """
@@ -61,25 +62,29 @@ def command(
     if (prompt is None) == (prompt_ids is None):
         raise UsageError('give a prompt: --prompt "text", or --prompt-ids "1 2 3"')
     if folder.board.core.is_cortex_m:
-        if threads is not None or context is not None or force:
+        if threads is not None or context is not None or force or host is not None:
             raise UsageError(
-                f"{folder.path} is for the {folder.board.title}: --threads, --context and --force are for Linux boards"
+                f"{folder.path} is for the {folder.board.title}: --threads, --context, --force and --host are for Linux "
+                "boards"
             )
         device = {"emulate": emulate, "port": port, "toolchain": toolchain}
         run_on_device(output, folder, prompt, prompt_ids, tokens, drawing, device)
         return
+    host = o.linux_host(host, port)
     with output.progress() as bar:
-        bar.add_task("building", total=None)
-        start, where = command_line(folder, emulate=emulate, toolchain=toolchain)
+        bar.add_task("building" if host is None else f"asking {host}", total=None)
+        start, where = command_line(folder, emulate=emulate, toolchain=toolchain, host=host)
     asked = ["--prompt", prompt] if prompt is not None else ["--prompt-ids", str(prompt_ids)]
     asked += ["--tokens", str(tokens), *o.drawing(**drawing)]
     asked += ["--threads", str(threads)] if threads is not None else []
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []
     if not json:
-        run_program([*start, *asked], folder.name, show=True)
+        run_program(with_options(start, asked, host), folder.name, show=True, host=host)
         return
-    found = json_text.loads(run_program([*start, *asked, "--json"], folder.name))
+    found = json_text.loads(
+        run_program(with_options(start, [*asked, "--json"], host), folder.name, host=host)
+    )
     output.result(
         {"name": folder.name, "where": where, "kind": "measured" if emulate is None else "emulated"} | found
     )

@@ -12,7 +12,7 @@ from edgebit.bench.vectors import canonical_vector, load_vectors
 from edgebit.bench.verify import expect, golden, verify
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
-from edgebit.errors import MismatchError
+from edgebit.errors import MismatchError, UsageError
 
 
 def command(
@@ -20,6 +20,7 @@ def command(
     board: o.BoardName = None,
     emulate: o.Emulate = None,
     port: o.Port = None,
+    host: o.Host = None,
     vectors: o.Vectors = None,
     limit: o.Limit = None,
     toolchain: o.Tool = None,
@@ -33,8 +34,11 @@ def command(
     output = Output(json)
     named = path or newest_export(Path("build"), board)
     if is_language_model(named):
-        _language_model(output, named, board, emulate, port, toolchain)
+        _language_model(output, named, board, emulate, port, host, toolchain)
         return
+    if host is not None and port is not None:
+        raise UsageError("--host and --port exclude each other")
+    port = port if host is None else f"ssh://{host.removeprefix('ssh://')}"
     folder = o.find_export(path, board)
     with output.progress() as bar:
         task = bar.add_task(f"running the reference for {folder.path.name}", total=None)
@@ -73,6 +77,7 @@ def _language_model(
     board: str | None,
     emulate: str | None,
     port: str | None,
+    host: str | None,
     toolchain: str | None,
 ) -> None:
     """The same for a language model: its golden prompts, with one thread and, on Linux, with several."""
@@ -81,10 +86,13 @@ def _language_model(
         bar.add_task(f"verifying {folder.name}", total=None)
         if folder.board.core.is_cortex_m:
             folder.microcontroller(board)
+            if host is not None:
+                raise UsageError(f"{folder.path} is for the {folder.board.title}: --host is for Linux boards")
             proof = prove_on_device(folder, emulate=emulate, port=port, toolchain=toolchain)
             threads = ""
         else:
-            proof = prove(folder, emulate=emulate, toolchain=toolchain)
+            host = o.linux_host(host, port)
+            proof = prove(folder, emulate=emulate, toolchain=toolchain, host=host)
             threads = f", {', '.join(map(str, proof.threads))} threads"
     output.say(
         f" on {proof.runs} prompts: {folder.name} on {proof.where}, every layer, logit and token{threads}",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 
 from edgebit.devices.process import ProcessTransport
 from edgebit.errors import EdgebitError, LinkError, NoBoardError, PortError, ToolchainError, UsageError
@@ -30,15 +32,16 @@ def host_of(url: str) -> str:
     return SCHEME + host if url.startswith(SCHEME) else host
 
 
-def ssh_command(host: str, remote: Sequence[str]) -> list[str]:
-    """The command line that runs `remote` there. It never asks for a password: nobody may be there to answer."""
+def ssh_command(host: str, remote: Sequence[str], extra: Sequence[str] = ("-T",)) -> list[str]:
+    """The command line that runs `remote`, words for a shell there. It never asks for a password: nobody may be there to
+    answer. extra: options of ssh."""
     program = shutil.which("ssh")
     if program is None:
         raise ToolchainError(
             "ssh is not installed: install the OpenSSH client (Debian, Ubuntu: apt install openssh-client)"
         )
     config = os.environ.get(CONFIG)
-    options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5"]
+    options = [*extra, "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5"]
     return [program, *(["-F", config] if config else []), *options, "--", host_of(host), *remote]
 
 
@@ -58,6 +61,66 @@ def remote(
     if done.returncode == _LOST:
         raise explain(host, done.stderr.decode("utf-8", "replace"), doing)
     return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+_RUN = 'trap : INT; "$0" "$@"; exit $?'
+"""The shell stays, so that a program killed by a signal is no lost connection; Ctrl-C is for the program alone."""
+
+
+def program_command(host: str, program: str, *, terminal: bool = False) -> list[str]:
+    """The command line that runs a program there, named below ROOT; arguments that are added must be quoted.
+
+    terminal: the program gets a terminal there, which shows its standard error among its output.
+    """
+    extra = ("-t" if terminal else "-T", "-o", "LogLevel=ERROR")
+    return ssh_command(host, ["exec", "sh", "-c", shlex.quote(_RUN), shlex.quote(f"{ROOT}/{program}")], extra)
+
+
+def program_failure(host: str, code: int, said: str, doing: str) -> EdgebitError | None:
+    """Why a program of program_command() ended, if its own sentence cannot say it."""
+    if code == _LOST:
+        return explain(host, said, doing)
+    if code > 128:
+        why = "; the memory there may have run out" if code == 128 + 9 else ""
+        return EdgebitError(f"the program on {host} was ended by signal {code - 128}{why}")
+    return None
+
+
+def send(host: str, command: str, pieces: Iterable[bytes], *, doing: str) -> tuple[int, str]:
+    """Run a command there and stream bytes to its standard input; (its exit status, what it printed).
+
+    Raises what explain() says when the connection could not be made or was lost.
+    """
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            ssh_command(host, [command]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            try:
+                for piece in pieces:
+                    view = memoryview(piece)
+                    while view:
+                        view = view[process.stdin.write(view) :]
+                process.stdin.close()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # its exit status says why
+            out = process.stdout.read()
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode == _LOST:
+            errors.seek(0)
+            raise explain(host, errors.read().decode("utf-8", "replace"), doing)
+        return process.returncode, out.decode("utf-8", "replace")
 
 
 def explain(host: str, said: str, doing: str) -> EdgebitError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,13 +36,7 @@ readlink current || echo
 sha256sum current/program 2>/dev/null || echo
 """
 
-_SWITCH = f"""set -eu
-cd {ROOT}
-part=versions/@ID@.part
-[ "$(sha256sum $part/program | cut -c1-64)" = @SHA@ ] || exit {_DIFFERS}
-chmod 755 $part/program
-$part/program </dev/null >/dev/null 2>&1 || exit {_NO_START}
-rm -rf versions/@ID@
+POINT = """rm -rf versions/@ID@
 mv $part versions/@ID@
 old=$(readlink current || true)
 if [ -n "$old" ] && [ "$old" != versions/@ID@ ]; then
@@ -51,6 +46,15 @@ fi
 ln -sfn versions/@ID@ current.new
 mv -Tf current.new current
 """
+"""The end of a script in $part's folder: version @ID@, which lies in $part, becomes the current one."""
+
+_SWITCH = f"""set -eu
+cd {ROOT}
+part=versions/@ID@.part
+[ "$(sha256sum $part/program | cut -c1-64)" = @SHA@ ] || exit {_DIFFERS}
+chmod 755 $part/program
+$part/program </dev/null >/dev/null 2>&1 || exit {_NO_START}
+{POINT}"""
 
 _BACK = f"""set -eu
 cd {ROOT}
@@ -81,6 +85,7 @@ echo "$old"
 _TIDY = f"""cd {ROOT}/versions && for v in *; do
     [ "versions/$v" = "$(readlink ../current)" ] || [ "versions/$v" = "$(readlink ../previous)" ] || rm -rf "$v"
 done
+[ ! -d ../weights ] || find ../weights -type f -links 1 -delete
 """
 
 SOCKET = f"""[Unit]
@@ -124,7 +129,7 @@ class SshFlasher:
         return "ssh" in board.flash_methods
 
     def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
-        host = _host(board, chosen)
+        host = host_of_board(board, chosen)
         name = "ID" if built is None else built.image_id
         steps = [
             f"ask {host} for its processor; it must have {' '.join(needed_features(board.core)) or 'nothing special'}",
@@ -142,7 +147,7 @@ class SshFlasher:
     def run(
         self, board: Board, built: Built, chosen: Chosen = NOTHING, *, model_id: str | None = None
     ) -> str:
-        host = _host(board, chosen)
+        host = host_of_board(board, chosen)
         data = _program(built)
         digest = hashlib.sha256(data).hexdigest()
         there = look(host)
@@ -157,7 +162,7 @@ class SshFlasher:
             said = _confirm(board, built, host, model_id)
         except EdgebitError as e:
             raise type(e)(f"{e}; {_roll_back(host)}", details=e.details) from e
-        remote(host, ["sh", "-s"], _TIDY.encode(), doing="removing old versions")
+        tidy(host)
         return f"{len(data)} bytes copied to {host}:{ROOT}/{version}; {said}{_service(host, chosen)}"
 
 
@@ -174,7 +179,8 @@ class Machine(NamedTuple):
     sha256: str
 
 
-def _host(board: Board, chosen: Chosen) -> str:
+def host_of_board(board: Board, chosen: Chosen) -> str:
+    """The host that was chosen; NoBoardError when none was."""
     if chosen.host is None:
         raise NoBoardError(
             f"say which {board.title} with --host [USER@]HOST, e.g. --host pi@raspberrypi.local; or use --emulate"
@@ -260,6 +266,11 @@ def _switch(board: Board, host: str, image_id: str, digest: str) -> None:
         raise WriteError(f"{host} could not switch to the program (status {status}); look into {ROOT} there")
 
 
+def tidy(host: str) -> None:
+    """Remove what neither the current version nor the one before needs."""
+    remote(host, ["sh", "-s"], _TIDY.encode(), doing="removing old versions")
+
+
 def _confirm(board: Board, built: Built, host: str, model_id: str | None) -> str:
     with open_device(board, built, port=f"ssh://{host.removeprefix('ssh://')}", model_id=model_id) as device:
         hello = device.link.hello()
@@ -275,18 +286,25 @@ def _roll_back(host: str) -> str:
     return f"went back to {old}" if old else "no version before it is there to go back to"
 
 
-def roll_back(host: str) -> str:
+def answers(host: str) -> str:
+    """What the current program of a host says it is, as a clause."""
+    with Link(open_remote(f"ssh://{host.removeprefix('ssh://')}")) as link:
+        hello = link.hello()
+    return f"it answers as {hello.model_name!r}, image {hello.image_id}"
+
+
+def roll_back(host: str, asked: Callable[[str], str] = answers) -> str:
     """Switch a host to the version before, and see that it answers; what was done, in a sentence.
 
-    The two change places, so that the same again undoes it; so does a version before that does not answer.
+    The two change places, so that the same again undoes it; so does a version before that does not answer: `asked` is
+    given the host and raises, or says what it saw.
     """
     old = _swap(host)
     try:
-        with Link(open_remote(f"ssh://{host.removeprefix('ssh://')}")) as link:
-            hello = link.hello()
+        said = asked(host)
     except EdgebitError as e:
         raise type(e)(f"{e}; went forth again to {_swap(host)}", details=e.details) from e
-    return f"{host} went back to {old}; it answers as {hello.model_name!r}, image {hello.image_id}"
+    return f"{host} went back to {old}; {said}"
 
 
 def _swap(host: str) -> str:

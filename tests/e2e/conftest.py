@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pi import Pi
 
 for folder in (Path(__file__).parent, Path(__file__).parents[1] / "kernels"):
     sys.path.insert(0, str(folder))
@@ -17,3 +22,23 @@ def talker_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import talker
 
     return talker.export_talker(tmp_path_factory.mktemp("talker") / "host")
+
+
+@pytest.fixture(scope="session")
+def running_pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pi]:
+    from pi import Pi
+
+    pi = Pi(tmp_path_factory.mktemp("pi"))
+    yield pi
+    pi.server.terminate()
+    pi.server.wait()
+
+
+@pytest.fixture
+def pi(running_pi: Pi, monkeypatch: pytest.MonkeyPatch) -> Pi:
+    """A Raspberry Pi 5 that answers ssh as the host `pi`, with nothing on it."""
+    from edgebit.devices.ssh import CONFIG
+
+    running_pi.be_new()
+    monkeypatch.setenv(CONFIG, str(running_pi.config))
+    return running_pi
