@@ -313,8 +313,10 @@ def program_error(code: int, words: str, name: str, host: str | None = None) -> 
     failure = None if host is None else program_failure(host, code, words, f"{name} was running")
     if failure is not None:
         return failure
-    above = "" if host is None else f" on {host}; what it said on its terminal is why"
-    said = words.strip().removeprefix(f"{name}: ") or f"the program ended with {code}{above}"
+    ended = f"the program ended with {code}"
+    if host is not None:
+        ended = f"the program on {host} ended with {code}; what it says above is why"  # at a terminal
+    said = words.strip().removeprefix(f"{name}: ") or ended
     return _ERRORS.get(code, EdgebitError)(said)
 
 

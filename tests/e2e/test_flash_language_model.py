@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from at_terminal import at_terminal
 from decoder_random import RandomWeights, export, small_spec
 from pi import A72, A76, Pi, missing
 from talker import CHATML, NAMES, VOCAB, tokenizer
@@ -35,6 +36,25 @@ def _export(out: Path, name: str = "speaker", seed: int = 3, **how: Any) -> Path
         "tokenizer_config.json": json.dumps(NAMES | {"chat_template": CHATML}).encode(),
     }
     return export(Decoder(spec, RandomWeights(spec, seed=seed), files, name), "rpi5", out, **how)
+
+
+def _chat_at_a_terminal(folder: Path) -> None:
+    """The program there has a terminal, whose Ctrl-C ends an answer or the chat and nothing else."""
+    verb = [sys.executable, "-c", "from edgebit.cli import main; main()", "chat", folder, "--host", "pi"]
+    with at_terminal(*verb, "--threads", "1", "--tokens", "3") as (person, process):
+        person.wait("> ")
+        person.key(b"half a line\x03")
+        person.wait("Ctrl-C again, or Ctrl-D, ends the chat")
+        person.wait("> ")
+        person.key(b"who?\n")
+        person.wait("cut at --tokens]")
+        person.wait("> ")
+        person.key(b"\x04")
+        assert process.wait(30) == 0
+    with at_terminal(*verb, "--context", "301") as (person, process):
+        person.wait("--context takes a number")
+        person.wait("above is why")
+        assert process.wait(30) == 2
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +116,7 @@ def test_flash_run_chat_verify_and_go_back(
     assert there["prompt_tokens"] == here["prompt_tokens"], "the shell there must not touch the prompt"
     assert there["where"] == "pi"
     _chat(pi, first)
+    _chat_at_a_terminal(first)
     long = edgebit("run", first, "--prompt-ids", "1 " * 301, *FLASH, code=2).json["error"]
     assert "301 tokens" in long
     other = _export(tmp_path / "other", "another", 4, golden=False)
