@@ -88,7 +88,6 @@ def flash_language_model(
         store.discard(host, shipment)
         stays = f"; {Path(machine.current).name} stays the current version" if machine.current else ""
         raise type(e)(f"{e}{stays}", details=e.details) from e
-    ssh.tidy(host)
     copied = 0 if there.weights else shipment.weights_bytes
     weights = f"{copied} bytes of weights" if copied else "no weights (they are there already)"
     return Flashed(

@@ -86,15 +86,15 @@ def program_failure(host: str, code: int, said: str, doing: str) -> EdgebitError
     return None
 
 
-def send(host: str, command: str, pieces: Iterable[bytes], *, doing: str) -> tuple[int, str]:
-    """Run a command there and stream bytes to its standard input; (its exit status, what it printed).
+def send(host: str, script: str, pieces: Iterable[bytes], *, doing: str) -> tuple[int, str]:
+    """Run a script of sh there and stream bytes to its standard input; (its exit status, what it printed).
 
     Raises what explain() says when the connection could not be made or was lost.
     """
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            ssh_command(host, [command]),
+            ssh_command(host, ["exec", "sh", "-c", shlex.quote(script)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

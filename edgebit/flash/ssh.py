@@ -82,11 +82,12 @@ fi
 echo "$old"
 """
 
-_TIDY = f"""cd {ROOT}/versions && for v in *; do
+TIDY = f"""cd {ROOT}/versions && for v in *; do
     [ "versions/$v" = "$(readlink ../current)" ] || [ "versions/$v" = "$(readlink ../previous)" ] || rm -rf "$v"
 done
 [ ! -d ../weights ] || find ../weights -type f -links 1 -delete
 """
+"""A script that removes what neither the current version nor the one before needs."""
 
 SOCKET = f"""[Unit]
 Description=EdgeBit bench program, on this machine's own port {SERVICE_PORT}
@@ -162,7 +163,7 @@ class SshFlasher:
             said = _confirm(board, built, host, model_id)
         except EdgebitError as e:
             raise type(e)(f"{e}; {_roll_back(host)}", details=e.details) from e
-        tidy(host)
+        remote(host, ["sh", "-s"], TIDY.encode(), doing="removing old versions")
         return f"{len(data)} bytes copied to {host}:{ROOT}/{version}; {said}{_service(host, chosen)}"
 
 
@@ -264,11 +265,6 @@ def _switch(board: Board, host: str, image_id: str, digest: str) -> None:
         )
     if status:
         raise WriteError(f"{host} could not switch to the program (status {status}); look into {ROOT} there")
-
-
-def tidy(host: str) -> None:
-    """Remove what neither the current version nor the one before needs."""
-    remote(host, ["sh", "-s"], _TIDY.encode(), doing="removing old versions")
 
 
 def _confirm(board: Board, built: Built, host: str, model_id: str | None) -> str:

@@ -22,7 +22,7 @@ from edgebit.board import Board
 from edgebit.devices.ssh import ROOT, remote, send
 from edgebit.errors import EdgebitError, LinkError, ModelError, ToolchainError, WriteError, WrongBoardError
 from edgebit.flash.base import NOTHING, Built, Chosen
-from edgebit.flash.ssh import POINT, host_of_board, needed_features
+from edgebit.flash.ssh import POINT, TIDY, host_of_board, needed_features
 
 _DIFFERS, _NO_START = 41, 42
 _PIECE = 1 << 20
@@ -37,20 +37,21 @@ sha256sum versions/@ID@/program 2>/dev/null || echo
 sha256sum versions/@ID@/edgebit.json 2>/dev/null || echo
 [ versions/@ID@/@NAME@.bin -ef weights/@WEIGHTS@.bin ] && echo linked
 """
-_STORE = f"cd {ROOT}/weights && cat > @WEIGHTS@.part && sha256sum @WEIGHTS@.part"
-_KEEP = f"""set -e
+_STORE = f"""set -e
 cd {ROOT}/weights
+cat > @WEIGHTS@.part
+[ "$(sha256sum @WEIGHTS@.part | cut -c1-64)" = @WEIGHTS@ ] || {{ rm -f @WEIGHTS@.part; exit {_DIFFERS}; }}
 chmod 444 @WEIGHTS@.part
 sync @WEIGHTS@.part 2>/dev/null || sync
 mv -f @WEIGHTS@.part @WEIGHTS@.bin
 """
-_PROGRAM = (
-    f"part={ROOT}/versions/@ID@.part; rm -rf $part && mkdir -p $part && head -c @BYTES@ > $part/program && "
-    "cat > $part/edgebit.json"
-)
-_START = f"""set -eu
+_PROGRAM = f"""set -eu
 cd {ROOT}
 part=versions/@ID@.part
+rm -rf $part
+mkdir $part
+head -c @BYTES@ > $part/program
+cat > $part/edgebit.json
 [ "$(sha256sum $part/program | cut -c1-64)" = @PROGRAM@ ] || exit {_DIFFERS}
 [ "$(sha256sum $part/edgebit.json | cut -c1-64)" = @MANIFEST@ ] || exit {_DIFFERS}
 chmod 755 $part/program
@@ -61,7 +62,10 @@ sync $part/program $part/edgebit.json 2>/dev/null || sync
 _SWITCH = f"""set -eu
 cd {ROOT}
 part=versions/@ID@.part
-{POINT}"""
+{POINT}cd
+set +eu
+{TIDY}exit 0
+"""
 _WHICH = f"""cd {ROOT} 2>/dev/null || exit 0
 readlink current || exit 0
 cat current/edgebit.json 2>/dev/null
@@ -174,33 +178,17 @@ def copy_weights(host: str, shipment: Shipment, sent: Callable[[int], None]) -> 
                 done += len(piece)
                 sent(done)
 
-    status, said = send(host, shipment.script(_STORE), pieces(), doing="copying the weights")
+    status, _ = send(host, shipment.script(_STORE), pieces(), doing="copying the weights")
+    if status == _DIFFERS:
+        raise WriteError(f"the weights arrived damaged on {host} (their SHA-256 differs). Try again")
     if status:
         raise WriteError(f"{host} could not store the weights in {ROOT}/weights; is its disk full?")
-    if said.split()[:1] != [shipment.weights_digest]:
-        raise WriteError(f"the weights arrived damaged on {host} (their SHA-256 differs). Try again")
-    status, _ = remote(
-        host, ["sh", "-s"], shipment.script(_KEEP).encode(), seconds=600.0, doing="storing the weights"
-    )
-    if status:
-        raise WriteError(
-            f"{host} could not store the weights (status {status}); look into {ROOT}/weights there"
-        )
 
 
 def place(host: str, shipment: Shipment) -> str:
     """Copy the program to the side, the weights being there, and start it once; its folder, below ROOT."""
-    status, _ = send(
-        host,
-        shipment.script(_PROGRAM),
-        [shipment.program, shipment.manifest],
-        doing="copying the program",
-    )
-    if status:
-        raise WriteError(f"{host} could not store the program in {ROOT}/versions; is its disk full?")
-    status, said = remote(
-        host, ["sh", "-s"], shipment.script(_START).encode(), seconds=120.0, doing="starting the program"
-    )
+    pieces = [shipment.program, shipment.manifest]
+    status, said = send(host, shipment.script(_PROGRAM), pieces, doing="copying the program")
     if status == _DIFFERS:
         raise WriteError(f"the program arrived damaged on {host} (its SHA-256 differs). Try again")
     if status == _NO_START:
@@ -208,12 +196,12 @@ def place(host: str, shipment: Shipment) -> str:
             f"the program does not start on {host}: {said.strip()[:300] or 'it says nothing'}"
         )
     if status:
-        raise WriteError(f"{host} could not store the program (status {status}); look into {ROOT} there")
+        raise WriteError(f"{host} could not store the program in {ROOT}/versions; is its disk full?")
     return f"versions/{shipment.version}.part"
 
 
 def switch(host: str, shipment: Shipment) -> None:
-    """Make what place() left the current version."""
+    """Make what place() left the current version, and remove what neither it nor the one before needs."""
     status, _ = remote(
         host, ["sh", "-s"], shipment.script(_SWITCH).encode(), doing="switching to the program"
     )
