@@ -14,7 +14,15 @@ import tempfile
 from collections.abc import Iterable, Sequence
 
 from edgebit.devices.process import ProcessTransport
-from edgebit.errors import EdgebitError, LinkError, NoBoardError, PortError, ToolchainError, UsageError
+from edgebit.errors import (
+    EdgebitError,
+    LinkError,
+    NoBoardError,
+    PortError,
+    ToolchainError,
+    UsageError,
+    WrongBoardError,
+)
 
 ROOT = ".local/share/edgebit"
 CONFIG = "EDGEBIT_SSH_CONFIG"
@@ -151,8 +159,14 @@ def explain(host: str, said: str, doing: str) -> EdgebitError:
 
 
 def open_remote(host: str) -> ProcessTransport:
-    """The current program of a host, spoken to through its standard input and output."""
-    status, _ = remote(host, ["test", "-x", f"{ROOT}/current/program"], b"", doing="looking for the program")
+    """The current program of a host, spoken to through its standard input and output; WrongBoardError when it is a language
+    model's, which cannot be."""
+    looked = f"test -x {ROOT}/current/program || exit 1; test ! -e {ROOT}/current/edgebit.json || exit 2"
+    status, _ = remote(host, [looked], b"", doing="looking for the program")
+    if status == 2:
+        raise WrongBoardError(
+            f"{host} holds a language model and no network: run edgebit flash --host {host} with the network's folder"
+        )
     if status:
         raise LinkError(f"{host} has no program of EdgeBit's: run edgebit flash --host {host}")
     return ProcessTransport(ssh_command(host, ["exec", f"{ROOT}/current/program"]), where=host)

@@ -20,7 +20,8 @@ from talker import CHATML, NAMES, VOCAB, tokenizer
 
 from edgebit.bench.language_model import command_line, open_language_model
 from edgebit.decoder.model import Decoder
-from edgebit.devices.ssh import CONFIG
+from edgebit.devices.ssh import CONFIG, open_remote
+from edgebit.errors import WrongBoardError
 
 _WHY = missing()
 pytestmark = pytest.mark.skipif(_WHY is not None, reason=f"ssh flashing was not tested: {_WHY}")
@@ -109,6 +110,8 @@ def test_flash_run_chat_verify_and_go_back(
     assert weights.read_bytes() == (first / "speaker.bin").read_bytes()
     assert weights.samefile(pi.store / "current" / "speaker.bin")
     assert edgebit("flash", first, *FLASH).json["written"] is False
+    with pytest.raises(WrongBoardError, match="a language model and no network"):
+        open_remote("ssh://pi")
 
     here = edgebit("run", first, "--emulate", "--prompt", PROMPT, *SMALL).json
     there = edgebit("run", first, "--host", "pi", "--prompt", PROMPT, *SMALL).json

@@ -44,7 +44,8 @@ def test_flash_twice_verify_and_switch(
     stored = pi.store / "current" / "program"
     assert stored.read_bytes() == (first.with_name("digits.build") / "firmware.elf").read_bytes()
     assert "nothing copied" in edgebit("flash", first, "--host", "pi", "--json").json["said"]
-    assert edgebit("verify", first, "--port", "ssh://pi", "--json").json["bit_exact"] is True
+    assert edgebit("verify", first, "--host", "pi", "--json").json["bit_exact"] is True
+    edgebit("verify", first, "--host", "pi", "--port", "ssh://pi", "--json", code=2)
     then = edgebit("flash", second, "--host", "pi", "--json").json
     assert pi.versions() == {
         "current": f"versions/{then['image_id']}",
