@@ -106,6 +106,8 @@ SLOW = (
     r"test_kernel_tester.py::test_a_planted_bug_is_found\[cortex-(a76|m0plus.*(BIAS|adds))",
     r"test_kernel_tester.py::test_the_widest_legal_matrix\[cortex-a76",
     r"test_simd_kernels.py::test_the_tester_at_full_width",
+    r"test_rowdots_kernels.py::test_on_aarch64",
+    r"test_soft_products.py::test_the_assembly",
     r"test_strip_kernels.py::test_layers_on_boards_equal_numpy\[mps2-an385",
     r"test_predicted_costs.py::test_prices_of_mlperf_tiny_networks\[net-vww-speed-pico",
     r"test_cost_model.py::test_predicted_costs_agree_with_counted_ones\[pico2",
