@@ -28,7 +28,7 @@ Sums = npt.NDArray[np.int32]
 CORES = ("cortex-a76", "cortex-a72", "cortex-a53", "cortex-a7", "host")
 LAYOUTS = ("e2", "e2k", "e2r32", "e2r64", "e16", "e16k", "e16r80")
 TOKENS = 4
-QUICK = settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 class Runner(Protocol):
