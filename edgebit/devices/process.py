@@ -12,6 +12,18 @@ from edgebit.devices.transport import Pump
 from edgebit.errors import LinkError, ToolchainError
 
 
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Close a child's input, which ends it; kill it when it does not go within two seconds."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    try:
+        process.wait(timeout=2.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class ProcessTransport:
     """Speaks through the standard input and output of a child process."""
 
@@ -61,14 +73,7 @@ class ProcessTransport:
 
     def close(self) -> None:
         """Close the program's input, which ends it; kill it when it does not go."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process)
         self._pump.join(2.0)
         if self._process.stdout is not None:
             self._process.stdout.close()

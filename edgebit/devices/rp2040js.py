@@ -21,6 +21,7 @@ from typing import Any
 
 from edgebit.board import Board
 from edgebit.devices.bootrom import refusal
+from edgebit.devices.process import end_process
 from edgebit.errors import LinkError, ToolchainError
 from edgebit.resources import cache_dir
 from edgebit.toolchain.uf2 import read_uf2
@@ -163,14 +164,7 @@ class Rp2040js:
 
     def close(self) -> None:
         """End the emulation."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process)
         self._reader.join(2.0)
         if self._process.stdout is not None:
             self._process.stdout.close()

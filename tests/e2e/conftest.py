@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pi import Pi
+    from serving import Server
 
 for folder in (Path(__file__).parent, Path(__file__).parents[1] / "kernels"):
     sys.path.insert(0, str(folder))
@@ -22,6 +23,19 @@ def talker_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import talker
 
     return talker.export_talker(tmp_path_factory.mktemp("talker") / "host")
+
+
+@pytest.fixture(scope="session")
+def server(talker_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the talking model at which one request may wait."""
+    from serving import Server
+
+    found = Server(talker_export, tmp_path_factory.mktemp("server") / "log", "--waiting", 1)
+    try:
+        yield found
+    finally:
+        assert found.stop() == 0
+    assert "Traceback" not in found.log.read_text()
 
 
 @pytest.fixture(scope="session")

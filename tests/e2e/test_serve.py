@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import re
 import shlex
@@ -13,12 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from serving import Server, ask, events
 from talker import NAME, endless, fresh, messages, plain, prompt_of, text_of
 
 from edgebit.bench.language_model import open_language_model
@@ -28,96 +27,6 @@ from edgebit.serve.engine import Answer, Engine, Wish
 from edgebit.serve.library import LanguageModel
 
 pytest.importorskip("uvicorn", reason="edgebit serve is not installed: pip install 'edgebit[serve]'")
-CONTEXT = 20000
-
-
-class Server:
-    """`edgebit serve` as a program of its own. log: where what it says goes."""
-
-    def __init__(self, folder: Path, log: Path, *more: object) -> None:
-        self.log = log
-        start = [
-            sys.executable,
-            "-c",
-            "from edgebit.cli import main; main()",
-            "serve",
-            folder,
-            "--port",
-            0,
-            "--json",
-        ]
-        with log.open("w") as words:
-            self.process = subprocess.Popen(
-                [str(a) for a in [*start, "--threads", 1, "--context", CONTEXT, *more]],
-                stdout=subprocess.PIPE,
-                stderr=words,
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, log.read_text()
-        self.about = json.loads(line)
-        self.host, self.port = self.about["url"].removeprefix("http://").split(":")
-
-    def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-    def call(
-        self, body: object, *, headers: dict[str, str] | None = None, path: str = "/v1/chat/completions"
-    ) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of a request; bytes go as they are."""
-        with contextlib.closing(http.client.HTTPConnection(self.host, int(self.port), timeout=60)) as c:
-            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-            c.request("POST", path, raw, {"Content-Type": "application/json"} | (headers or {}))
-            answer = c.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        with contextlib.closing(http.client.HTTPConnection(self.host, int(self.port), timeout=60)) as c:
-            c.request("GET", path)
-            answer = c.getresponse()
-            return answer.status, json.loads(answer.read())
-
-    def stream(self, body: dict[str, Any]) -> socket.socket:
-        """A connection over which a streamed request has been sent, and nothing read."""
-        s = socket.create_connection((self.host, int(self.port)), timeout=60)
-        raw = json.dumps(body | {"stream": True}).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:{self.port}\r\nContent-Type: application/json\r\n"
-        s.sendall(f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
-        return s
-
-    def said(self, words: str, seconds: float = 30) -> None:
-        """Waits until the server's log says so."""
-        end = time.monotonic() + seconds
-        while words not in self.log.read_text():
-            assert time.monotonic() < end, f"no {words!r} in {self.log.read_text()[-1000:]}"
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def server(talker_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(talker_export, tmp_path_factory.mktemp("server") / "log", "--waiting", 1)
-    try:
-        yield found
-    finally:
-        assert found.stop() == 0
-    assert "Traceback" not in found.log.read_text()
-
-
-def ask(*texts: str, system: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"model": NAME, "messages": messages(*texts, system=system), "temperature": 0, **more}
-
-
-def events(raw: bytes) -> list[dict[str, Any]]:
-    """The events of a stream, which ends as it should."""
-    found = raw.decode().removesuffix("\n\n").split("\n\n")
-    assert found[-1] == "data: [DONE]"
-    assert all(e.startswith("data: ") and "\n" not in e for e in found)
-    return [json.loads(e[6:]) for e in found[:-1]]
 
 
 def test_openais_client_gets_what_a_run_gives(server: Server, talker_export: Path) -> None:
@@ -239,119 +148,6 @@ def test_text_never_becomes_a_special_token(server: Server) -> None:
     parts = [{"type": "text", "text": "who are"}, {"type": "text", "text": " you?"}]
     _, found = server.call(ask("x", max_tokens=1) | {"messages": [{"role": "user", "content": parts}]})
     assert found["usage"]["prompt_tokens"] == len(prompt_of(messages("who are you?")))
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"messages": []}, "at least one message"),
-    ({"messages": "hello"}, "messages must be a list"),
-    ({"messages": [1]}, "messages[0] must be an object"),
-    ({"messages": [{"role": "user"}]}, "messages[0].content must be a string"),
-    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "nothing else"),
-    ({"messages": [{"role": "tool", "content": "x"}]}, "take turns"),
-    ({"messages": messages("a", "b")}, "last message must be the user's"),
-    ({"messages": [*messages("a"), *messages("a")]}, "take turns"),
-    ({"messages": [{"role": "user", "content": "x", "tool_calls": [1]}]}, "tool_calls is not supported"),
-    ({"messages": [{"role": "user", "content": "\ud800"}]}, "surrogate"),
-    ({"temperature": -0.1}, "temperature must be a number from 0 to 2"),
-    ({"temperature": True}, "temperature must be"),
-    ({"temperature": "1"}, "temperature must be"),
-    ({"temperature": 10**400}, "temperature must be"),
-    ({"top_p": 1.5}, "top_p must be a number from 0 to 1"),
-    ({"top_k": -1}, "top_k must be a whole number"),
-    ({"min_p": 2}, "min_p must be"),
-    ({"repetition_penalty": 0}, "repetition_penalty must be"),
-    ({"seed": 1.5}, "seed must be a whole number"),
-    ({"seed": 2**70}, "seed must be a whole number"),
-    ({"max_tokens": 0}, "max_tokens must be a whole number from 1"),
-    ({"max_tokens": -5}, "max_tokens must be"),
-    ({"max_tokens": 1, "max_completion_tokens": 2}, "different things"),
-    ({"stop": ["a"] * 5}, "at most 4 strings"),
-    ({"stop": ""}, "is empty"),
-    ({"stop": ["a\0b"]}, "zero byte"),
-    ({"stop": ["x" * 5000]}, "more than 4096 bytes"),
-    ({"stop": 1}, "stop must be"),
-    ({"stream": 1}, "stream must be true or false"),
-    ({"stream_options": {"include_usage": True}}, "for stream: true"),
-    ({"stream": True, "stream_options": {"x": True}}, "stream_options"),
-    ({"n": 2}, "n is not supported"),
-    ({"logprobs": True}, "logprobs is not supported"),
-    ({"tools": [{"type": "function"}]}, "tools is not supported"),
-    ({"presence_penalty": 0.5}, "presence_penalty is not supported"),
-    ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
-    ({"frobnicate": 1}, "Unknown parameter"),
-    ({"model": 5}, "model must be a string"),
-    ({"model": None}, "provide a model"),
-]
-
-
-@pytest.mark.parametrize(("change", "words"), WRONG, ids=[str(i) for i in range(len(WRONG))])
-def test_a_wrong_field_is_named(server: Server, change: dict[str, Any], words: str) -> None:
-    status, found = server.call(ask("hello") | change)
-    assert status == 400, found
-    assert words in found["error"]["message"]
-    assert found["error"]["type"] == "invalid_request_error"
-    assert set(found["error"]) == {"message", "type", "param", "code"}
-    assert len(found["error"]["message"]) < 300
-
-
-def test_fields_that_ask_for_nothing_are_taken(server: Server) -> None:
-    idle = {
-        "n": 1,
-        "logprobs": False,
-        "presence_penalty": 0.0,
-        "tools": [],
-        "user": "me",
-        "seed": None,
-        "stop": None,
-    }
-    status, found = server.call(ask("hello", max_tokens=1, **idle, response_format={"type": "text"}))
-    assert status == 200, found
-
-
-@pytest.mark.parametrize(
-    ("raw", "status", "words"),
-    [
-        (b"", 400, "not JSON"),
-        (b"[]", 400, "not a JSON object"),
-        (b"\xff\xfe{}", 400, "not UTF-8"),
-        (b"[" * 100000, 400, "nested too deeply"),
-        (b'{"a":' * 50000, 400, "nested too deeply"),
-        (b'{"temperature": NaN}', 400, "NaN is no number"),
-        (b'{"temperature": -Infinity}', 400, "-Infinity is no number"),
-        (b'{"temperature": 1e999}', 400, "provide a model"),
-        (b'{"seed": ' + b"9" * 5000 + b"}", 400, "not JSON"),
-        (b'{"model": "talker", "model": ', 400, "not JSON"),
-        (b" " * (5 << 20), 413, "bytes"),
-    ],
-    ids=[str(i) for i in range(11)],
-)
-def test_a_hostile_body_is_refused(server: Server, raw: bytes, status: int, words: str) -> None:
-    try:
-        code, found = server.call(raw)
-    except (BrokenPipeError, ConnectionResetError):
-        assert status == 413  # it was refused before all of it was sent
-    else:
-        assert (code, words in found["error"]["message"]) == (status, True), found
-    assert server.get("/health") == (200, {"status": "ok"})
-
-
-def test_other_addresses_and_names_are_refused(server: Server) -> None:
-    assert server.call({}, headers={"Content-Type": "text/plain"})[0] == 415
-    assert server.call(ask("x"), headers={"Host": "evil.example"})[0] == 403
-    assert server.call(ask("x", max_tokens=1), headers={"Host": "localhost:1"})[0] == 200
-    status, found = server.get("/v1/chat/completions")
-    assert (status, found["error"]["type"]) == (405, "invalid_request_error")
-    assert server.get("/")[0] == 404
-    assert server.get("/v1/models/%22%0a")[0] == 404
-    assert server.get(f"/v1/models/{NAME}")[1]["owned_by"] == "edgebit"
-
-
-def test_a_prompt_longer_than_the_context_is_refused(server: Server) -> None:
-    status, found = server.call(ask("a b " * CONTEXT))
-    assert (status, found["error"]["code"]) == (400, "context_length_exceeded")
-    assert f"has {CONTEXT} tokens; your messages have" in found["error"]["message"]
-    status, found = server.call(ask(*["x"] * (CONTEXT + 1)))
-    assert (status, found["error"]["code"]) == (400, "context_length_exceeded")
 
 
 def test_a_full_context_ends_an_answer(talker_export: Path) -> None:
