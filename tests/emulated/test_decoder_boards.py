@@ -85,6 +85,8 @@ def test_a_pi_4_refuses_a_pi_5_program_in_a_sentence(tmp_path: Path) -> None:
     ("bits", "words"),
     [
         ("0x0", ""),
+        ("0x1", "holds its processor back: low supply voltage (0x1). Use the supply"),
+        ("2", "holds its processor back: capped clock (0x2). Cool it"),
         ("50005", "holds its processor back: low supply voltage, throttled (0x50005). Use the supply"),
         ("0x80008", "holds its processor back: limit of temperature (0x80008). Cool it"),
         ("40000", "has held its processor back since it was started: throttled (0x40000). Cool it"),
