@@ -34,6 +34,11 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before
 
+    def something(self) -> None:
+        """Wait until anything comes behind what was waited for last."""
+        if not self.seen:
+            assert select.select([self.file], [], [], 60)[0], "nothing came"
+
 
 OWN_TERMINAL = (
     "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "

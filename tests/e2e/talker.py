@@ -113,5 +113,5 @@ def endless(folder: Path, tokens: int) -> tuple[str, str]:
     said = (
         f"{n} {word}" for n in ("one", "two", "the", "12", "all") for word in ("cat", "cats", "mat", "hat")
     )
-    found = [s for s in said if len(fresh(folder, prompt_of(messages(s)), tokens)) == tokens]
-    return found[0], found[1]
+    found = (s for s in said if len(fresh(folder, prompt_of(messages(s)), tokens)) == tokens)
+    return next(found), next(found)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from at_terminal import at_terminal
+from at_terminal import Terminal, at_terminal
 from talker import (
     CHATML,
     NAME,
@@ -230,28 +229,31 @@ def test_the_verb_lists_answers(talker_export: Path, capfd: pytest.CaptureFixtur
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_chat(talker_export: Path) -> None:
-    one = endless(talker_export, 400)[0].encode()
+    one = endless(talker_export, 3000)[0].encode()
     command, _ = command_line(open_language_model(talker_export))
     verb = [sys.executable, "-c", "from edgebit.cli import main; main()", "chat", talker_export]
     for start in ([*command, "--chat"], verb):
         with at_terminal(*start) as (person, process):
             person.wait("> ")
-            person.key(one + b"\n")
-            person.wait("\n")
-            time.sleep(0.3)
-            person.key(b"\x03")
-            person.wait("interrupted]")
-            person.wait("> ")
-            person.key(b"who?\n")  # the chat goes on, with what was kept
-            person.wait("\n")
-            time.sleep(0.3)
-            person.key(b"\x03")  # in the answer, or at the prompt behind it
-            person.wait(" kept")
-            if "interrupted" not in person.wait("]"):
-                person.wait("ends the chat")
-            person.wait("> ")
+            said = [one, b"who?", b"the cat?", b"who?"]
+            assert any(_interrupt(person, text) for text in said[:3]), "every answer ended before the key"
+            _interrupt(person, said[3])  # the chat goes on, with what was kept
             person.key(b"\x03")
             assert process.wait(20) == 0
+
+
+def _interrupt(person: Terminal, said: bytes) -> bool:
+    """Say something, press Ctrl-C in the answer; whether the answer had not ended by itself before the key came."""
+    person.key(said + b"\n")
+    person.wait("\n")
+    person.something()
+    person.key(b"\x03")
+    person.wait(" kept")
+    interrupted = "interrupted" in person.wait("]")
+    if not interrupted:
+        person.wait("ends the chat")
+    person.wait("> ")
+    return interrupted
 
 
 def test_at_the_prompt_the_second_ctrl_c_or_ctrl_d_ends(talker_export: Path) -> None:
