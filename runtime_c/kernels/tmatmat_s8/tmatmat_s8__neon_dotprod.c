@@ -74,18 +74,22 @@ EB_TMATMAT_S8_DECL(eb_tmatmat_s8__neon_dotprod) {
     const int32x4_t total2 = e2_total(x2, steps);
     const int32x4_t total3 = e2_total(x3, steps);
     const int32x4_t zero = vdupq_n_s32(0);
-    const int64_t width = (int64_t)16 * steps;
+    const int64_t pairs = (int64_t)128 * (steps >> 1);
     for (int32_t r = 0; r < rows; r += 16) {
         e2_sums a = {zero, zero, zero, zero};
         e2_sums b = a;
         e2_sums c = a;
         e2_sums d = a;
-        int64_t k = 0;
-        for (; k + 16 < width; k += 32) { // pairs of loads become one instruction
-            int8x16_t xa = vld1q_s8(x + k), na = vld1q_s8(x + k + 16);
-            int8x16_t xb = vld1q_s8(x1 + k), nb = vld1q_s8(x1 + k + 16);
-            int8x16_t xc = vld1q_s8(x2 + k), nc = vld1q_s8(x2 + k + 16);
-            int8x16_t xd = vld1q_s8(x3 + k), nd = vld1q_s8(x3 + k + 16);
+        const int8_t *pa = x, *pb = x1, *pc = x2, *pd = x3;
+        for (const uint8_t *end = w + pairs; w != end; w += 128) { // pairs of loads become one instruction
+            const int8x16_t xa = vld1q_s8(pa), na = vld1q_s8(pa + 16);
+            pa += 32;
+            const int8x16_t xb = vld1q_s8(pb), nb = vld1q_s8(pb + 16);
+            pb += 32;
+            const int8x16_t xc = vld1q_s8(pc), nc = vld1q_s8(pc + 16);
+            pc += 32;
+            const int8x16_t xd = vld1q_s8(pd), nd = vld1q_s8(pd + 16);
+            pd += 32;
             E2_STEP(w, 0, x);
             E2_STEP(w, 1, x);
             E2_STEP(w, 2, x);
@@ -94,13 +98,12 @@ EB_TMATMAT_S8_DECL(eb_tmatmat_s8__neon_dotprod) {
             E2_STEP(w + 64, 1, n);
             E2_STEP(w + 64, 2, n);
             E2_STEP(w + 64, 3, n);
-            w += 128;
         }
-        if (k < width) {
-            const int8x16_t xa = vld1q_s8(x + k);
-            const int8x16_t xb = vld1q_s8(x1 + k);
-            const int8x16_t xc = vld1q_s8(x2 + k);
-            const int8x16_t xd = vld1q_s8(x3 + k);
+        if ((steps & 1) != 0) {
+            const int8x16_t xa = vld1q_s8(pa);
+            const int8x16_t xb = vld1q_s8(pb);
+            const int8x16_t xc = vld1q_s8(pc);
+            const int8x16_t xd = vld1q_s8(pd);
             E2_STEP(w, 0, x);
             E2_STEP(w, 1, x);
             E2_STEP(w, 2, x);
