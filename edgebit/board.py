@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgebit.core import Core, load_core
+from edgebit.core import Core, list_cores, load_core
 from edgebit.errors import UsageError
 from edgebit.resources import data_dir
 
@@ -84,7 +84,8 @@ class Board:
     link says in a few words how a computer reaches the firmware; usb_ids are those of the serial ports this goes through,
     none when it needs an adapter. usb: the board's own USB port, where the firmware serves one. platformio: platform, board and
     framework of PlatformIO's registry and flags for its compiler, empty where it has none. bootloader_ids: as the board shows itself on USB when it waits for an image.
-    like: the board that it takes from what its own file does not state.
+    like: the board that it takes from what its own file does not state. cores: names of all kinds of core that programs can run
+    on, of which `core` is the one that they do run on; of others there need be no definition yet.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Board:
     memory_bandwidth: MemoryBandwidth | None = None
     usb: Usb | None = None
     platformio: dict[str, Any] = field(default_factory=dict)
+    cores: tuple[str, ...] = ()
 
     def total(self, kind: str) -> int:
         """Bytes of all memories of a kind; 0 when the board states none (a Linux machine)."""
@@ -169,6 +171,7 @@ def load_board(name: str) -> Board:
         like=d.get("like"),
         usb=_usb(usb.get("device")),
         platformio=dict(d.get("platformio", {})),
+        cores=tuple(d.get("cores", (d["core"],))),
         memory_bandwidth=None
         if reads is None
         else MemoryBandwidth(float(reads["bytes_per_second"]), reads["source"]),
@@ -200,8 +203,21 @@ def resolve_target(name: str) -> tuple[Core, Board | None]:
     try:
         return load_core(name), None
     except UsageError:
-        from edgebit.core import list_cores
-
         raise UsageError(
             f"no board or core named {name!r}; boards: {', '.join(list_boards())}; cores: {', '.join(list_cores())}"
         ) from None
+
+
+def check_core(target: str, core: str) -> None:
+    """UsageError unless a program for `target` runs on that core: the target is one, or a board with one."""
+    own, board = resolve_target(target)
+    if core == own.name:
+        return
+    if board is None or core not in board.cores:
+        cores = own.name if board is None else " and ".join(board.cores)
+        raise UsageError(f"{target} has no core named {core!r}; it has {cores}")
+    missing = "" if core in list_cores() else f", for which there is no runtime_c/cores/{core}.toml"
+    raise UsageError(
+        f"the {board.title} has {core} cores, but this version makes no programs for them{missing}; leave out --core, and its "
+        f"{own.name} runs the program"
+    )

@@ -87,6 +87,9 @@ def _show(output: Output, b: Board, connected: list[str]) -> None:
     output.say(
         f"core         {b.core.name} ({b.core.title}), {count(b.clock_hz / 1e6) + ' MHz' if b.clock_hz else 'any clock'}"
     )
+    for name in b.cores:
+        if name != b.core.name:
+            output.say(f"core         {name}, too, for which this version makes no programs")
     for m in b.memories:
         output.say(f"memory       {m.name:8} {m.kind:6} 0x{m.origin:08X}  {count(m.length)} B")
     if b.uart:
@@ -117,6 +120,7 @@ def _show(output: Output, b: Board, connected: list[str]) -> None:
         _row(b, connected)
         | {
             "clock_hz": b.clock_hz,
+            "cores": list(b.cores),
             "memories": [
                 {"name": m.name, "kind": m.kind, "origin": m.origin, "length": m.length} for m in b.memories
             ],

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.language_model import LanguageModelFolder
-from edgebit.board import resolve_target
+from edgebit.board import check_core, resolve_target
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output, count
 from edgebit.cli._tables import fit_table, print_account
@@ -23,6 +23,10 @@ def command(
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder to write [build/NAME-TARGET].", show_default=False),
+    ] = None,
+    core: Annotated[
+        str | None,
+        typer.Option(help="Which core of a board that has several kinds \\[the first].", show_default=False),
     ] = None,
     activations: o.Activations = "as-trained",
     calibration: o.Calibration = None,
@@ -61,6 +65,8 @@ def command(
     """
     output = Output(json)
     resolve_target(target)
+    if core is not None:
+        check_core(target, core)
     with output.progress() as bar:
         task = bar.add_task("starting", total=None)
 
