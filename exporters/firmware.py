@@ -53,7 +53,8 @@ def port_files(board: Board) -> list[Path]:
     if board.uart is not None:
         names.append(f"uart/{board.uart.model}.c")
     if board.usb is not None:
-        names += [f"usb/{n}" for n in ("eb_usb.h", f"{board.usb.model}.c", "cdc.c", "both.c")]
+        model = sorted(p.name for p in (data_dir("runtime_c") / "port/usb").glob(f"{board.usb.model}*.c"))
+        names += [f"usb/{n}" for n in ("eb_usb.h", *model, "cdc.c", "both.c")]
     return [*(data_dir("runtime_c") / "port" / n for n in names), *board.port_sources()]
 
 

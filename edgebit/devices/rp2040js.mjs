@@ -9,7 +9,8 @@
 // port at 1200 baud, {"do": "counts"} asks for cycles. E, from us alone: {"event": ...} as JSON.
 //
 // The host checks what rp2040js does not: that packets alternate DATA0 and DATA1 as USB 2.0 has it, that a buffer's
-// AVAILABLE bit is set by a store of its own, and that clocks are right. What it finds wrong ends the emulation.
+// AVAILABLE bit is set by a store of its own, that clocks are right, and that errata of the chip are worked round
+// (rp2040js is a B0 or B1). What it finds wrong ends the emulation.
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,6 +23,7 @@ const BOOT2_AT = 0x20041f00, BOOT2_BYTES = 256; // RP2040 Datasheet 2.8.1.3: whe
 const USB_BOOT = 0x200; // an address of ours in the ROM, for its function "UB"
 const BATCH = 20000; // instructions between looks at standard input
 const IDLE_LOOKS = 200; // so often the program looks for bytes in vain before it is taken to wait for them
+const FRAME = 1e6; // nanoseconds
 const mark = Number(markText) & ~1;
 
 const simulator = new Simulator();
@@ -100,6 +102,10 @@ usb.DPRAMUpdated = (offset, value) => {
                 fail(`buffer control ${hex(offset)} gets AVAILABLE together with other bits`);
             }
             toggle((offset - 0x80) >> 3, Boolean(offset & 4), value);
+            // RP2040-E15: the last 200 us of a frame are dangerous
+            if (offset === 0x80 + 8 * cdc.in && simulator.clock.nanos % FRAME > 800e3) {
+                fail(`a packet becomes available ${simulator.clock.nanos % FRAME} ns after the start of a frame`);
+            }
         }
         before.set(offset, value >>> 0);
     }
@@ -116,7 +122,22 @@ usb.onEndpointRead = (endpoint, size) => wanted.set(endpoint, size);
 const readRegister = usb.readUint32.bind(usb);
 usb.readUint32 = (offset) => {
     if (offset === 0x50) lookedInVain++; // SIE_STATUS
+    if (offset === 0x48) return Math.floor(simulator.clock.nanos / FRAME) & 0x7ff; // SOF_RD
     return readRegister(offset);
+};
+
+// RP2040-E5: after a reset D+ must come from GPIO15, forced high, for 800 us.
+let idleFrom = 0, idle = 0;
+const writeRegister = usb.writeUint32.bind(usb);
+usb.writeUint32 = (offset, value) => {
+    if (offset === 0x74 && value & 4) { // USB_MUXING: TO_DIGITAL_PAD
+        if (mcu.gpio[15].ctrl !== (8 | 2 << 12 | 3 << 16)) fail('GPIO15 does not stand in for D+');
+        idleFrom = simulator.clock.nanos;
+    } else if (offset === 0x74 && idleFrom) {
+        idle = simulator.clock.nanos - idleFrom;
+        idleFrom = 0;
+    }
+    writeRegister(offset, value);
 };
 
 const until = async (what, ready) => {
@@ -218,7 +239,7 @@ async function enumerate() {
     cdc.ready = true;
     say({
         event: 'enumerated', first: [...first], device: [...device], qualifier, configuration: [...all], strings,
-        chosen: configuration[0], coding: [...coding], baud: mcu.uart[0].baudRate,
+        chosen: configuration[0], coding: [...coding], baud: mcu.uart[0].baudRate, idle, gpio15: mcu.gpio[15].ctrl,
     });
 }
 

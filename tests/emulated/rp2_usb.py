@@ -19,7 +19,9 @@ from edgebit.devices.unicorn_m import CortexM
 T = TypeVar("T")
 
 ADDR_ENDP, MAIN_CTRL, SIE_CTRL, SIE_STATUS, BUFF_STATUS = 0x00, 0x40, 0x4C, 0x50, 0x58
-EP_STALL_ARM, USB_MUXING, USB_PWR = 0x68, 0x74, 0x78
+EP_STALL_ARM, USB_MUXING, USB_PWR, SOF_RD = 0x68, 0x74, 0x78, 0x48
+TO_PHY, TO_PAD, SOFTCON = 1, 4, 8
+LINE_J, CONNECTED = 1 << 2, 1 << 16
 SUSPENDED, SETUP_REC, BUS_RESET = 1 << 4, 1 << 17, 1 << 19
 PULLUP, EP0_INT_1BUF = 1 << 16, 1 << 29
 FULL, DATA1, STALL, AVAILABLE, LENGTH = 1 << 15, 1 << 13, 1 << 11, 1 << 10, 0x3FF
@@ -59,6 +61,8 @@ class Cable:
             self._looks += 1
             if self._looks % PATIENCE == 0:
                 self.machine.stop()
+        if offset == SOF_RD:  # a frame begins
+            self.registers[SOF_RD] = (self.registers.get(SOF_RD, 0) + 1) & 0x7FF
         return self.registers.get(offset, 0)
 
     def _write(self, _uc: Any, offset: int, _size: int, value: int, _user: Any) -> None:

@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 import unicorn
-from rp2_usb import BUFF_STATUS, STALLED, SUSPENDED, Cable, Port
+from rp2_usb import (
+    BUFF_STATUS,
+    CONNECTED,
+    LINE_J,
+    SIE_STATUS,
+    SOFTCON,
+    STALLED,
+    SUSPENDED,
+    TO_PAD,
+    TO_PHY,
+    USB_MUXING,
+    Cable,
+    Port,
+)
 from unicorn import arm_const
 
 from edgebit.bench.folder import ExportFolder, open_export
@@ -241,3 +254,31 @@ def test_a_reply_that_fills_its_packets_is_ended(ready: Cable) -> None:
     link.run()
     for n in (33, 34, 35):  # 34 bytes make a frame of 64
         assert len(link.read_output(0, n)) == n
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["idle is seen", "host gone"])
+def test_the_first_steppings_are_helped_out_of_a_reset(cable: Cable, name: str, seen: bool) -> None:
+    """RP2040-E5: when the host has let go of the bus, D+ comes from GPIO15, forced high, until the controller is connected;
+    then everything is as before."""
+    uc, chip, ctrl, pad = cable.machine._uc, 0x40000000, 0x4001407C, 0x4001C040
+    before = {ctrl: 0x1F, pad: 0x56}
+    for at, value in {chip: 0x10002927, **before}.items():
+        uc.mem_write(at, struct.pack("<I", value))
+    cable.plug_in()
+    assert cable.registers[USB_MUXING] == TO_PHY | SOFTCON, "both lines are low: the host resets it still"
+    cable.registers[SIE_STATUS] |= LINE_J
+    if name == "pico2":  # another chip
+        cable.machine.run()
+        assert cable.registers[USB_MUXING] == TO_PHY | SOFTCON
+        return
+    to_pad = TO_PAD | SOFTCON
+    cable.until("D+ from the pin", lambda: cable.registers[USB_MUXING] == to_pad or None)
+    assert struct.unpack("<I", uc.mem_read(ctrl, 4))[0] == 8 | 2 << 12 | 3 << 16
+    for _ in range(100):  # 3,200 looks: 800 us are not over
+        cable.machine.run()
+        assert cable.registers[USB_MUXING] == to_pad
+    cable.registers[SIE_STATUS] |= CONNECTED if seen else 0
+    cable.until("the PHY", lambda: cable.registers[USB_MUXING] == TO_PHY | SOFTCON or None)
+    assert {at: struct.unpack("<I", uc.mem_read(at, 4))[0] for at in before} == before
+    cable.open()
+    assert greets(cable)

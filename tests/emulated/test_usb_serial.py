@@ -93,6 +93,8 @@ def test_what_the_device_says_of_itself(plugged: Rp2040js) -> None:
     assert seen["chosen"] == 1
     assert struct.unpack_from("<I", bytes(seen["coding"]))[0] == 115200
     assert seen["baud"] == pytest.approx(115200, rel=0.01)  # of the UART beside it
+    assert 800e3 < seen["idle"] < 10e6  # nanoseconds of idle bus that RP2040-E5 wants
+    assert seen["gpio15"] == 0x1F  # which stood in for D+
     parts, at = [], 0
     configuration = bytes(seen["configuration"])
     assert struct.unpack_from("<H", configuration, 2)[0] == len(configuration)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A serial port on the board's own USB: what its parts ask of each other. Everything is polled.
 //
-// usb/<model>.c drives the controller, cdc.c answers what a host asks of the device (it says what the device
-// is), both.c makes one byte stream of the USB port and the UART. board_config.h names the controller's
-// addresses (EB_USB_BASE, EB_USB_MEMORY), its ids (EB_USB_VENDOR, EB_USB_PRODUCT) and its name (EB_USB_NAME).
+// usb/<model>.c (and its <model>_errata.c) drives the controller, cdc.c answers what a host asks of the
+// device (it says what the device is), both.c makes one byte stream of the USB port and the UART.
+// board_config.h names the controller's addresses (EB_USB_BASE, EB_USB_MEMORY), its ids (EB_USB_VENDOR,
+// EB_USB_PRODUCT) and its name (EB_USB_NAME).
 #ifndef EDGEBIT_EB_USB_H
 #define EDGEBIT_EB_USB_H
 
@@ -49,6 +50,17 @@ void eb_usb_restart(int in);
 
 // The device's address from the next request on.
 void eb_usb_set_address(uint32_t address);
+
+// usb/rp2_errata.c, for rp2.c alone
+
+// The host has reset the bus.
+void eb_rp2_bus_reset(void);
+
+// To be called while polling: helps the controller out of the reset, once the host has ended it.
+void eb_rp2_line_state(void);
+
+// Returns when it is safe to let the host have a packet of data.
+void eb_rp2_frame_start(void);
 
 // usb/cdc.c
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The USB controller of RP2040 (data sheet section 4.1) and RP2350 (section 12.7), as a full-speed device,
 // polled. Registers and memory are alike in both, but for the isolation of the PHY (bit 2 of MAIN_CTRL),
-// which comes up set on the RP2350. Errata of the RP2040 are not worked round: its first steppings (B0, B1)
-// may stay in reset on a busy bus (RP2040-E5). Not yet run on a real board.
+// which comes up set on the RP2350. Addresses and bits were checked against the register headers of Raspberry
+// Pi's pico-sdk for both chips, the order of events against TinyUSB's driver. Not yet run on a real board.
+//
+// Errata of the RP2040 (EB_RP2040) that a device meets are worked round in rp2_errata.c: E5 and E15. E2 is of
+// a register that we do not use (EP_ABORT), E4 is a host's, and the RP2350 has none of the four.
 //
 // A host is never kept waiting for long while we poll. While a model runs nobody polls: the controller then
 // answers NAK, which hosts take for seconds.
@@ -179,6 +182,7 @@ static void control_done(uint32_t done) {
 }
 
 static void reset(void) {
+    eb_rp2_bus_reset();
     EB_REG(ADDR_ENDP) = 0;
     next_address = 0;
     takes_data = 0;
@@ -191,6 +195,7 @@ static void reset(void) {
 static void serve(void) {
     const uint32_t status = EB_REG(SIE_STATUS) & (SIE_BUS_RESET | SIE_SETUP | SIE_SUSPENDED);
     const uint32_t done = EB_REG(BUFF_STATUS);
+    eb_rp2_line_state();
     if (status & SIE_BUS_RESET) {
         EB_REG(BUFF_STATUS) = done;
         EB_REG(SIE_STATUS) = SIE_BUS_RESET;
@@ -235,6 +240,7 @@ static int room(void) {
 }
 
 static void send(void) {
+    eb_rp2_frame_start();
     give(TO_HOST(EB_USB_DATA), BUFFER_FULL | send_toggle | filled);
     send_toggle ^= BUFFER_DATA1;
     ends_full = filled == EB_USB_PACKET;
