@@ -3,6 +3,7 @@
 // DAPLink's virtual serial port.
 //
 // Section numbers are those of the nRF51 Series Reference Manual. Not yet run on a real board.
+// Addresses and bits were checked against Nordic's nrf51.svd (nrfx), the pins against Zephyr's board file.
 #include "eb_board.h"
 
 // 13.2 clock: the core runs from reset; the crystal makes the UART's clock exact

@@ -4,6 +4,8 @@
 //
 // Section numbers are those of the nRF52840 Product Specification; the nRF52833's registers are the same. Not
 // yet run on a real board.
+// Addresses and bits were checked against Nordic's nrf52840.svd and nrf52833.svd (nrfx), the boards' pins
+// against Zephyr's board files and Arduino's variant.cpp.
 #include "eb_board.h"
 
 // 5.4 clock control: the core runs at 64 MHz from reset; the crystal makes it, and the UART's 16 MHz, exact

@@ -4,6 +4,8 @@
 //
 // Section numbers are those of RM0433. 400 MHz is what voltage scale 1 allows on every revision of the chip.
 // Not yet run on a real board.
+// Addresses and bits were checked against ST's stm32h743xx.h (cmsis_device_h7), pins and the UART against
+// Zephyr's board file.
 #include "eb_m7.h"
 
 // 8.7 RCC

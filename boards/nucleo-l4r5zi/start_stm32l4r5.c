@@ -3,6 +3,8 @@
 // PG8 (RX), which the board wires to the ST-LINK's virtual serial port (UM2179 6.9).
 //
 // Section numbers are those of RM0432. Not yet run on a real board.
+// Addresses and bits were checked against ST's stm32l4r5xx.h (cmsis_device_l4), pins and the UART against
+// Zephyr's board file.
 #include "eb_board.h"
 
 // 6.4 RCC

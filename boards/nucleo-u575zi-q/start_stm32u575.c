@@ -3,6 +3,8 @@
 // and PA10 (RX), which the board wires to the ST-LINK's virtual serial port (UM2861 7.9).
 //
 // Section numbers are those of RM0456; addresses are the non-secure ones. Not yet run on a real board.
+// Addresses and bits were checked against ST's stm32u575xx.h (cmsis_device_u5), pins and the UART against
+// Zephyr's board file.
 #include "eb_board.h"
 
 // 11.8 RCC

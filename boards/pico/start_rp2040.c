@@ -3,6 +3,7 @@
 // (RX).
 //
 // Section numbers are those of the RP2040 Datasheet. Not yet run on a real board.
+// Addresses and bits were checked against the register headers of Raspberry Pi's pico-sdk.
 #include "eb_board.h"
 #include "eb_usb.h"
 

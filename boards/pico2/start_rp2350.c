@@ -4,6 +4,8 @@
 //
 // Section numbers are those of the RP2350 Datasheet. The boot ROM has already set up execution from flash,
 // with a clock divisor that also holds at 150 MHz. Not yet run on a real board.
+// Addresses and bits were checked against the register headers of Raspberry Pi's pico-sdk, the image block
+// against its picobin.h, the ROM's functions against its bootrom_constants.h and picoboot_constants.h.
 #include "eb_board.h"
 #include "eb_usb.h"
 

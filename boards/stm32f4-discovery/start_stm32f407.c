@@ -3,6 +3,8 @@
 // headers.
 //
 // Section numbers are those of RM0090. Not yet run on a real board.
+// Addresses and bits were checked against ST's stm32f407xx.h (cmsis_device_f4), pins and the UART against
+// Zephyr's board file.
 #include "eb_board.h"
 
 // 7.3 RCC

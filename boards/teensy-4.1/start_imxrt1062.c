@@ -4,6 +4,8 @@
 //
 // Section numbers are those of the i.MX RT1060 Reference Manual. The boot ROM has set up execution from
 // flash, whose clock does not come from the Arm PLL. Not yet run on a real board.
+// Addresses, bits and the order of steps were checked against PJRC's imxrt.h and clockspeed.c (its teensy4
+// cores).
 #include "eb_m7.h"
 
 // 14.7 clock controller
@@ -58,7 +60,7 @@
 #define LPUART6_TX_SELECT_INPUT 0x401F8554u
 #define ALT2_LPUART6            2u
 #define SELECT_GPIO_AD_B0       1u
-#define PAD_UART ((3u << 14) | (1u << 13) | (1u << 12) | (2u << 6) | (6u << 3)) // 100 k pull-up, 100 MHz
+#define PAD_UART ((3u << 14) | (1u << 13) | (1u << 12) | (2u << 6) | (6u << 3)) // 22 k pull-up, 100 MHz
 
 static void set_clock(void) {
     // Enough voltage first.
