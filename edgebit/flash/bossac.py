@@ -7,6 +7,7 @@ A sketch of Arduino's, or our own firmware once it has USB, restarts into the bo
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from edgebit.board import Board
@@ -36,7 +37,7 @@ class BossacFlasher:
 
     def steps(self, board: Board, built: Built | None, chosen: Chosen = NOTHING) -> list[str]:
         first, port = expected(
-            lambda: _find(board).device,
+            lambda: _find(board, chosen).device,
             None,
             f"press reset twice on the {board.title} (it is not there now)",
             "its port",
@@ -51,7 +52,10 @@ class BossacFlasher:
     ) -> str:
         image = read_image(board, built)
         found = program(_NEED)
-        port = _bootloader(board, _find(board))
+        found_board = _find(board, chosen)
+        if chosen.port == found_board.device:  # not that of the link
+            chosen = replace(chosen, port=None)
+        port = _bootloader(board, found_board)
         call(_command(found, port, built.bin), _SECONDS, _refused)
         return f"{len(image)} bytes of flash written through {port} by bossac; " + confirm(
             board, built, model_id, chosen
@@ -66,17 +70,19 @@ def _command(tool: str, port: str, image: Path) -> list[str]:
     return [tool, f"--port={port.removeprefix('/dev/')}", "-U", "-i", "-e", "-w", str(image), "-R"]
 
 
-def _find(board: Board) -> SerialPort:
-    """The only board: in its boot loader, or running something that can go there."""
+def _find(board: Board, chosen: Chosen) -> SerialPort:
+    """The only board, or the one of several whose own port was chosen: in its boot loader, or running something that can go
+    there. A chosen port that is none of theirs is that of the link."""
     options = board.flash_methods["bossac"]
     ids = {tuple(options["bootloader"]), tuple(options["application"])}
     found = [p for p in list_serial_ports() if (p.vid, p.pid) in ids]
-    if len(found) == 1:
-        return found[0]
+    named = [p for p in found if p.device == chosen.port]
+    if len(named or found) == 1:
+        return (named or found)[0]
     if found:
         names = [p.device for p in found]
         raise NoBoardError(
-            f"more than one {board.title} is connected: {', '.join(names)}; unplug all but one",
+            f"more than one {board.title} is connected: {', '.join(names)}; choose with --port",
             details={"candidates": names},
         )
     raise NoBoardError(

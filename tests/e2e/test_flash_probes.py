@@ -166,8 +166,12 @@ def test_bossac(
         )
         said = edgebit("flash", folder, "--json", code=11).json["error"]  # nobody answers on the other end
         assert "bossac failed" in said
-        monkeypatch.setattr(bossac, "list_serial_ports", lambda: [port, port])
-        assert len(edgebit("flash", folder, "--json", code=6).json["candidates"]) == 2
+        other = SerialPort("/dev/ttyACM98", "Nano 33 BLE", 0x2341, 0x805A, "2")
+        monkeypatch.setattr(bossac, "list_serial_ports", lambda: [port, other])
+        said = edgebit("flash", folder, "--json", code=6).json
+        assert said["candidates"] == [name, "/dev/ttyACM98"]
+        assert "choose with --port" in said["error"]
+        assert "bossac failed" in edgebit("flash", folder, "--port", name, "--json", code=11).json["error"]
     finally:
         os.close(ours)
         os.close(theirs)

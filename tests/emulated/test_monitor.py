@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from edgebit.board import load_board
 from edgebit.devices.link import Frame, Kind
 from edgebit.devices.monitor import Splitter
+from edgebit.devices.serial import open_port
 from edgebit.devices.unicorn_m import CortexM
 from edgebit.toolchain.build import build_export
 
@@ -93,3 +96,37 @@ def test_endless_noise_is_not_kept(n: int) -> None:
     events = splitter.feed(b"\x01" * n)
     assert len(events) == 1
     assert str(n) in events[0].text
+
+
+def test_a_port_that_another_program_has_open(edgebit: Callable[..., Any]) -> None:
+    ours, theirs = os.openpty()
+    name = os.ttyname(theirs)
+    try:
+        with contextlib.closing(open_port(name, 115200)):
+            said = edgebit("monitor", "--port", name, "--seconds", 0.2, "--json", code=8).json["error"]
+        assert f"{name} is busy" in said
+        assert f"fuser {name}" in said
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_port_that_vanishes_while_it_is_watched(edgebit: Callable[..., Any]) -> None:
+    """The cable is pulled: exit 10, with what was seen before on the screen."""
+    ours, theirs = os.openpty()
+    tty.setraw(ours)
+    name = os.ttyname(theirs)
+
+    def pull() -> None:
+        os.read(ours, 100)  # the first greeting
+        os.write(ours, b"still here\n")
+        time.sleep(0.3)
+        os.close(ours)
+
+    cable = threading.Thread(target=pull)
+    cable.start()
+    done = edgebit("monitor", "--port", name, "--seconds", 20, "--every", 0.1, "--json", code=10)
+    cable.join()
+    os.close(theirs)
+    assert "was it unplugged?" in done.json["error"]
+    assert "still here" in done.err
