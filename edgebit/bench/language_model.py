@@ -8,22 +8,17 @@ from __future__ import annotations
 import json
 import platform
 import re
-import shlex
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgebit.bench.folder import MANIFEST
+from edgebit.bench.language_program import run_program, with_options
 from edgebit.board import Board, load_board
 from edgebit.devices.qemu import find_program
-from edgebit.devices.ssh import program_command, program_failure
+from edgebit.devices.ssh import program_command
 from edgebit.errors import (
-    EdgebitError,
-    FitError,
     LinkError,
     MismatchError,
     ModelError,
@@ -36,7 +31,6 @@ from edgebit.toolchain.build import build_export
 
 KIND = "decoder"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_ERRORS: dict[int, type[EdgebitError]] = {2: UsageError, 3: ModelError, 4: FitError, 7: WrongBoardError}
 
 
 @dataclass(frozen=True)
@@ -136,7 +130,15 @@ def check_manifest(m: dict[str, Any], what: str, way_out: str) -> None:
 
 
 def require_chat(folder: LanguageModelFolder) -> None:
-    """UsageError for an export that is known to have no chat template; its program knows for sure."""
+    """UsageError for an export that is known to have no chat template; its program knows for sure. Microcontrollers keep
+    no chat."""
+    board = folder.board
+    if board.core.is_cortex_m:
+        raise UsageError(
+            f"{folder.path} is for the {board.title}, whose program goes on from a text and keeps no chat: edgebit run "
+            f"{folder.path} --prompt TEXT (with --emulate, if no board is there); to chat or serve, export the model with "
+            "--target host, or for a Raspberry Pi that runs Linux"
+        )
     if folder.manifest.get("chat") is False:
         notes = folder.manifest.get("notes")
         notes = notes if isinstance(notes, list) else []
@@ -234,90 +236,6 @@ def remote_manifest(host: str, data: bytes) -> dict[str, Any]:
         raise ModelError(f"{what}; {way_out}")
     check_manifest(m, what, way_out)
     return m
-
-
-def with_options(command: Sequence[str], options: Sequence[str], host: str | None = None) -> list[str]:
-    """A command of command_line() with the program's options; a shell on the host takes them apart."""
-    return [*command, *(options if host is None else map(shlex.quote, options))]
-
-
-def run_program(command: Sequence[str], name: str, *, show: bool = False, host: str | None = None) -> str:
-    """Run a model's program to its end; its standard output, or "" when that was shown as it came.
-
-    The program's own sentence becomes the error that its exit code stands for. host: where the command runs it.
-    """
-    sys.stdout.flush()
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=None if show else subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        out, words = process.communicate()
-        code = process.returncode
-    if code:
-        raise program_error(code, words, name, host)
-    if show:
-        sys.stderr.write(words)
-    return out or ""
-
-
-def chat_program(
-    command: Sequence[str], name: str, *, show: bool, host: str | None = None
-) -> tuple[str, EdgebitError | None]:
-    """Run a model's program in a chat: it reads this program's input, and Ctrl-C is for it alone.
-
-    Its standard output, or "" when that was shown as it came, and why it ended if not because the person did.
-    """
-    sys.stdout.flush()
-    with subprocess.Popen(
-        command,
-        stdout=None if show else subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            out, last = "", ""
-            if show:
-                assert process.stderr is not None
-                for line in process.stderr:  # the last one may be why it ends
-                    sys.stderr.write(last)
-                    last = line
-                process.wait()
-            else:
-                out, last = process.communicate()
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            signal.signal(signal.SIGINT, before)
-        code = process.returncode
-    if code == -signal.SIGPIPE:  # whoever reads the answers has seen enough
-        return out, None
-    if code == -signal.SIGINT and host is not None:  # Ctrl-C in a chat without a terminal is for ssh
-        raise KeyboardInterrupt
-    if code:
-        return out, program_error(code, last, name, host)
-    sys.stderr.write(last)
-    return out, None
-
-
-def program_error(code: int, words: str, name: str, host: str | None = None) -> EdgebitError:
-    """The error that a program's exit code and its own sentence stand for. host: where it ran, if not here."""
-    failure = None if host is None else program_failure(host, code, words, f"{name} was running")
-    if failure is not None:
-        return failure
-    ended = f"the program ended with {code}"
-    if host is not None:
-        ended = f"the program on {host} ended with {code}; what it says above is why"  # at a terminal
-    said = words.strip().removeprefix(f"{name}: ") or ended
-    return _ERRORS.get(code, EdgebitError)(said)
 
 
 def prove(

@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebit.bench.folder import MANIFEST
-from edgebit.bench.language_model import (
-    LanguageModelFolder,
-    prove_run,
-    remote_manifest,
-    run_program,
-    with_options,
-)
+from edgebit.bench.language_model import LanguageModelFolder, prove_run, remote_manifest
+from edgebit.bench.language_program import run_program, with_options
 from edgebit.devices.ssh import ROOT, program_command
 from edgebit.errors import EdgebitError, LinkError, UsageError
 from edgebit.flash import ssh

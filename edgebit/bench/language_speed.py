@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgebit.bench.language_model import LanguageModelFolder, command_line, run_program
+from edgebit.bench.language_model import LanguageModelFolder, command_line
+from edgebit.bench.language_program import run_program
 from edgebit.errors import ModelError, UsageError
 
 PROMPT, TOKENS = 128, 32

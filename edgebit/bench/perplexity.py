@@ -16,12 +16,8 @@ from typing import IO
 
 import numpy as np
 
-from edgebit.bench.language_model import (
-    LanguageModelFolder,
-    command_line,
-    program_error,
-    run_program,
-)
+from edgebit.bench.language_model import LanguageModelFolder, command_line
+from edgebit.bench.language_program import program_error, run_program
 from edgebit.errors import ModelError, UsageError
 from edgebit.ir.graph import Array
 

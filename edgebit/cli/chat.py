@@ -10,13 +10,8 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import (
-    chat_program,
-    command_line,
-    open_language_model,
-    require_chat,
-    with_options,
-)
+from edgebit.bench.language_model import command_line, open_language_model, require_chat
+from edgebit.bench.language_program import chat_program, with_options
 from edgebit.cli import _options as o
 from edgebit.cli._output import JsonFlag, Output
 
@@ -93,7 +88,9 @@ def command(
     asked += ["--context", str(context)] if context is not None else []
     asked += ["--force"] if force else []
     asked += ["--json"] if json else []
-    said, failure = chat_program(with_options(start, asked, host), folder.name, show=not json, host=host)
+    said, failure = chat_program(
+        with_options(start, asked, host), folder.name, show=not json, host=host, terminal=terminal
+    )
     turns = [json_text.loads(line) for line in said.split("\n") if line.endswith("}")]
     if failure is not None:
         failure.details |= {"turns": turns} if json else {}

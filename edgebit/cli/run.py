@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from edgebit.bench.folder import newest_export
-from edgebit.bench.language_model import command_line, open_language_model, run_program, with_options
+from edgebit.bench.language_model import command_line, open_language_model
+from edgebit.bench.language_program import run_program, with_options
 from edgebit.cli import _options as o
 from edgebit.cli._language_device import run_on_device
 from edgebit.cli._output import JsonFlag, Output

@@ -61,11 +61,11 @@ def command(
     """
     try:
         from edgebit.serve.app import Service, hosts_of
+        from edgebit.serve.engine import Engine
+        from edgebit.serve.library import LanguageModel
         from edgebit.serve.server import listen, run, url_of
     except ImportError as e:
         raise UsageError(f"edgebit serve needs {e.name}; run: pip install 'edgebit[serve]'") from None
-    from edgebit.serve.engine import Engine
-    from edgebit.serve.library import LanguageModel
 
     output = Output(json)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)

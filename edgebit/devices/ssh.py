@@ -1,5 +1,8 @@
 """A Linux board over ssh, with the system's own OpenSSH client: your keys, your known hosts, your ~/.ssh/config.
 
+A login shell there may print what it likes before it does what it is told (an echo in ~/.bashrc is enough), so what is
+asked there says BEGIN first, and what came before that is no answer.
+
 Programs live under ROOT in the user's home there: versions/<image id>/program, and current and previous, links to two of them.
 """
 
@@ -11,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from edgebit.devices.process import ProcessTransport
 from edgebit.errors import (
@@ -28,6 +31,8 @@ ROOT = ".local/share/edgebit"
 CONFIG = "EDGEBIT_SSH_CONFIG"
 """Environment variable: a file for `ssh -F`, instead of the user's."""
 SCHEME = "ssh://"
+BEGIN = "-- edgebit begins --"
+"""A line that what is run on a host prints first, to standard output and standard error."""
 _HOST = re.compile(r"(?:[A-Za-z0-9_.][A-Za-z0-9_.-]*@)?[A-Za-z0-9_.:\[\]][A-Za-z0-9_.:\[\]%-]*")
 _LOST = 255  # ssh's own exit status, for everything between here and the remote command
 
@@ -58,30 +63,62 @@ def remote(
 ) -> tuple[int, str]:
     """Run a command there with `data` on its standard input; (its exit status, what it printed).
 
+    `sh -s` takes `data` for a script, whose output alone counts; of other commands a login shell's words are part of it.
     Raises what explain() says when the connection could not be made or was lost.
     """
+    script = list(command) == ["sh", "-s"]
     try:
         done = subprocess.run(
-            ssh_command(host, command), input=data, capture_output=True, timeout=seconds, check=False
+            ssh_command(host, command),
+            input=f"echo '{BEGIN}'\n".encode() + data if script else data,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired as e:
         raise LinkError(f"{host}: no answer within {seconds:g} s while {doing}") from e
     if done.returncode == _LOST:
         raise explain(host, done.stderr.decode("utf-8", "replace"), doing)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    said = done.stdout.decode("utf-8", "replace")
+    return done.returncode, _answer(host, said, doing) if script else said
+
+
+def _answer(host: str, said: str, doing: str) -> str:
+    """What was printed after BEGIN; LinkError when that never came."""
+    before, begun, answer = said.partition(f"{BEGIN}\n")
+    if not begun:
+        words = f" but says {' '.join(before.split())[:200]!r}" if before.strip() else " and says nothing"
+        raise LinkError(f"{host} does not run commands for {doing}{words}: is a shell its login shell?")
+    return answer
+
+
+def since_begin(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """What comes after BEGIN, as it comes; nothing when that does not come."""
+    mark, before = f"{BEGIN}\n".encode(), b""
+    it = iter(pieces)
+    for piece in it:
+        before += piece
+        _, begun, after = before.partition(mark)
+        if begun:
+            yield after
+            yield from it
+            return
+        before = before[-len(mark) :]
 
 
 _RUN = 'trap : INT; "$0" "$@"; exit $?'
 """The shell stays, so that a program killed by a signal is no lost connection; Ctrl-C is for the program alone."""
+_MARKED = f"echo '{BEGIN}'; echo '{BEGIN}' >&2; "
 
 
 def program_command(host: str, program: str, *, terminal: bool = False) -> list[str]:
     """The command line that runs a program there, named below ROOT; arguments that are added must be quoted.
 
-    terminal: the program gets a terminal there, which shows its standard error among its output.
+    terminal: the program gets a terminal there, which shows its standard error among its output, and no BEGIN.
     """
     extra = ("-t" if terminal else "-T", "-o", "LogLevel=ERROR")
-    return ssh_command(host, ["exec", "sh", "-c", shlex.quote(_RUN), shlex.quote(f"{ROOT}/{program}")], extra)
+    run = _RUN if terminal else _MARKED + _RUN
+    return ssh_command(host, ["exec", "sh", "-c", shlex.quote(run), shlex.quote(f"{ROOT}/{program}")], extra)
 
 
 def program_failure(host: str, code: int, said: str, doing: str) -> EdgebitError | None:
@@ -102,7 +139,7 @@ def send(host: str, script: str, pieces: Iterable[bytes], *, doing: str) -> tupl
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            ssh_command(host, ["exec", "sh", "-c", shlex.quote(script)]),
+            ssh_command(host, ["exec", "sh", "-c", shlex.quote(f"echo '{BEGIN}'; {script}")]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -128,7 +165,7 @@ def send(host: str, script: str, pieces: Iterable[bytes], *, doing: str) -> tupl
         if process.returncode == _LOST:
             errors.seek(0)
             raise explain(host, errors.read().decode("utf-8", "replace"), doing)
-        return process.returncode, out.decode("utf-8", "replace")
+        return process.returncode, _answer(host, out.decode("utf-8", "replace"), doing)
 
 
 def explain(host: str, said: str, doing: str) -> EdgebitError:

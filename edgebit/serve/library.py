@@ -10,7 +10,6 @@ with LanguageModel.open(open_language_model(path)) as model:
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -19,8 +18,10 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from cffi import FFI
 
-from edgebit.bench.language_model import LanguageModelFolder, program_error
+from edgebit.bench.language_model import LanguageModelFolder
+from edgebit.bench.language_program import program_error
 from edgebit.decoder.sampling import Sampling
 from edgebit.errors import ModelError, ToolchainError, UsageError, WrongBoardError
 from edgebit.ir.graph import Array
@@ -40,42 +41,48 @@ class End(IntEnum):
     FULL = 2
 
 
-class _Facts(ctypes.Structure):
-    _fields_ = [
-        ("vocab", ctypes.c_int32),
-        ("context", ctypes.c_int32),
-        ("chat", ctypes.c_int32),
-        ("text_room", ctypes.c_uint32),
-        ("kv_bytes", ctypes.c_uint64),
-        ("weight_bytes", ctypes.c_uint64),
-        ("model", ctypes.c_uint8 * 32),
-    ]
-
-
-class _Sampling(ctypes.Structure):
-    _fields_ = [
-        ("temperature", ctypes.c_float),
-        ("top_p", ctypes.c_float),
-        ("min_p", ctypes.c_float),
-        ("repetition_penalty", ctypes.c_float),
-        ("top_k", ctypes.c_uint32),
-    ]
-
-
-_P, _I, _Z = ctypes.c_void_p, ctypes.c_int32, ctypes.c_size_t
-_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "unfit": (ctypes.c_char_p, []),
-    "bytes": (_Z, []),
-    "open": (_I, [_P, ctypes.c_char_p, _I, _I, _I, ctypes.c_char_p, _Z]),
-    "close": (None, [_P]),
-    "about": (None, [_P, ctypes.POINTER(_Facts)]),
-    "prompt_room": (None, [_P, _Z, _I, *[ctypes.POINTER(_Z)] * 3]),
-    "prompt": (_I, [_P, _P, _P, _I, _I, _P, _Z, _P, _Z, _P, _Z, ctypes.POINTER(_Z)]),
-    "begin": (_I, [_P, _P, _I, ctypes.POINTER(_Sampling), ctypes.c_uint64, ctypes.c_char_p, _I]),
-    "step": (_I, [_P]),
-    "draw": (_I, [_P, ctypes.c_char_p, ctypes.POINTER(_I)]),
-    "end": (_I, [_P, ctypes.c_char_p, ctypes.POINTER(_I)]),
-}
+_ffi = FFI()
+_ffi.cdef("""
+    typedef struct {
+        int32_t vocab, context, chat;
+        uint32_t text_room;
+        uint64_t kv_bytes, weight_bytes;
+        uint8_t model[32];
+    } eb_lm_facts;
+    typedef struct {
+        float temperature, top_p, min_p, repetition_penalty;
+        uint32_t top_k;
+    } eb_sampling;
+    const char *eb_lm_unfit(void);
+    size_t eb_lm_bytes(void);
+    int32_t eb_lm_open(void *room, const char *weights, int32_t context, int32_t threads, int32_t force,
+                       char *why, size_t why_bytes);
+    void eb_lm_close(void *room);
+    void eb_lm_about(const void *room, eb_lm_facts *facts);
+    void eb_lm_prompt_room(const void *room, size_t text_bytes, int32_t n, size_t *ids, size_t *text,
+                           size_t *scratch);
+    int32_t eb_lm_prompt(const void *room, const char *const *texts, const size_t *bytes, int32_t n,
+                         int32_t system, uint32_t *ids, size_t ids_cap, char *text, size_t text_cap,
+                         void *scratch, size_t scratch_bytes, size_t *count);
+    int32_t eb_lm_begin(void *room, const int32_t *ids, int32_t n, const eb_sampling *how, uint64_t seed,
+                        const char *stops, int32_t n_stops);
+    int32_t eb_lm_step(void *room);
+    int32_t eb_lm_draw(void *room, char *out, int32_t *end);
+    int32_t eb_lm_end(void *room, char *out, int32_t *end);
+""")
+_FUNCTIONS = (
+    "unfit",
+    "bytes",
+    "open",
+    "close",
+    "about",
+    "prompt_room",
+    "prompt",
+    "begin",
+    "step",
+    "draw",
+    "end",
+)
 
 
 class LanguageModel:
@@ -88,39 +95,36 @@ class LanguageModel:
         self, library: Path, name: str, weights: Path, context: int, threads: int, force: bool
     ) -> None:
         try:
-            loaded = ctypes.CDLL(str(library))
+            loaded = _ffi.dlopen(str(library))
         except OSError as e:
             raise ToolchainError(
                 f"{library}: cannot be loaded into this Python ({e}); try another compiler with --toolchain"
             ) from e
         try:
-            self._call: dict[str, Callable[..., Any]] = {}
-            for function, (result, arguments) in _FUNCTIONS.items():
-                f = getattr(loaded, f"eb_lm_{function}")
-                f.restype, f.argtypes = result, arguments
-                self._call[function] = f
+            self._call: dict[str, Callable[..., Any]] = {f: getattr(loaded, f"eb_lm_{f}") for f in _FUNCTIONS}
         except AttributeError as e:
             raise ModelError(f"{library}: of another version of EdgeBit ({e}); export the model again") from e
+        self._loaded = loaded
         unfit = self._call["unfit"]()
-        if unfit is not None:
-            raise WrongBoardError(unfit.decode())
-        size = self._call["bytes"]()
-        self._memory = ctypes.create_string_buffer(size + 64)
-        self._at = -(-ctypes.addressof(self._memory) // 64) * 64
-        why = ctypes.create_string_buffer(4608)
+        if unfit != _ffi.NULL:
+            raise WrongBoardError(_ffi.string(unfit).decode())
+        size = int(self._call["bytes"]())
+        self._memory = _ffi.new("char[]", size + 64)
+        self._at = self._memory + -int(_ffi.cast("uintptr_t", self._memory)) % 64
+        why = _ffi.new("char[]", 4608)
         code = self._call["open"](
-            self._at, os.fsencode(weights), context, threads, int(force), why, ctypes.sizeof(why)
+            self._at, os.fsencode(weights), context, threads, int(force), why, _ffi.sizeof(why)
         )
         if code:
-            raise program_error(code, why.value.decode(errors="replace"), name)
+            raise program_error(code, _ffi.string(why).decode(errors="replace"), name)
         self._open = True
-        facts = _Facts()
-        self._call["about"](self._at, ctypes.byref(facts))
+        facts = _ffi.new("eb_lm_facts *")
+        self._call["about"](self._at, facts)
         self.context = int(facts.context)
         self.has_chat, self.has_system = facts.chat > 0, facts.chat > 1
         self.kv_bytes, self.weight_bytes = int(facts.kv_bytes), int(facts.weight_bytes)
         self.model_id = bytes(facts.model).hex()
-        self._out = ctypes.create_string_buffer(facts.text_room)
+        self._out = _ffi.new("char[]", facts.text_room)
 
     @classmethod
     def open(
@@ -161,31 +165,30 @@ class LanguageModel:
         """The tokens (n,) int32 of a chat: a system text if `system`, then a user's and an answer by turns, a user's
         last. UsageError for a character that the vocabulary lacks."""
         raw = [t.encode() for t in texts]
-        room = [_Z() for _ in range(3)]
-        self._call["prompt_room"](self._at, sum(map(len, raw)), len(raw), *(ctypes.byref(r) for r in room))
-        ids = np.empty(room[0].value, np.uint32)
-        text = np.empty(room[1].value, np.uint8)
-        scratch = np.empty(room[2].value // 8 + 1, np.uint64)
-        count = _Z()
+        room = [_ffi.new("size_t *") for _ in range(3)]
+        self._call["prompt_room"](self._at, sum(map(len, raw)), len(raw), *room)
+        n_ids, n_text, n_scratch = (int(r[0]) for r in room)
+        ids, count = _ffi.new("uint32_t[]", n_ids), _ffi.new("size_t *")
+        kept = [_ffi.new("char[]", t) for t in raw]
         status = self._call["prompt"](
             self._at,
-            (ctypes.c_char_p * len(raw))(*raw),
-            (_Z * len(raw))(*map(len, raw)),
+            _ffi.new("char *[]", kept),
+            _ffi.new("size_t[]", [len(t) for t in raw]),
             len(raw),
             int(system),
-            ids.ctypes.data,
-            ids.size,
-            text.ctypes.data,
-            text.size,
-            scratch.ctypes.data,
-            scratch.nbytes,
-            ctypes.byref(count),
+            ids,
+            n_ids,
+            _ffi.new("char[]", n_text),
+            n_text,
+            _ffi.new("uint64_t[]", n_scratch // 8 + 1),
+            n_scratch // 8 * 8 + 8,
+            count,
         )
         if status == _CHARACTER:
             raise UsageError("a message has a character that the model's vocabulary lacks")
         if status < 0:
             raise UsageError(f"the messages cannot be turned into tokens (status {status})")
-        return ids[: count.value].astype(np.int32)
+        return np.frombuffer(_ffi.buffer(ids, 4 * count[0]), np.uint32).astype(np.int32)
 
     def begin(self, ids: Array, how: Sampling, *, seed: int, stops: Sequence[str] = ()) -> int:
         """Begin an answer to a prompt of 1 to `context` tokens; how many of them are still taken in from before.
@@ -196,11 +199,16 @@ class LanguageModel:
             raise UsageError("a stop string has a zero byte")
         given = np.ascontiguousarray(ids, np.int32)
         raw = b"".join(s.encode() + b"\0" for s in stops)
-        sampling = _Sampling(
-            how.temperature, max(how.top_p, LEAST_TOP_P), how.min_p, how.repetition_penalty, how.top_k
-        )
+        top_p = max(how.top_p, LEAST_TOP_P)
+        sampling = [how.temperature, top_p, how.min_p, how.repetition_penalty, how.top_k]
         kept = self._call["begin"](
-            self._at, given.ctypes.data, len(given), ctypes.byref(sampling), seed % 2**64, raw, len(stops)
+            self._at,
+            _ffi.from_buffer("int32_t[]", given),
+            len(given),
+            _ffi.new("eb_sampling *", sampling),
+            seed % 2**64,
+            raw,
+            len(stops),
         )
         if kept < 0:
             raise UsageError("the prompt or its stop strings are out of range")
@@ -215,18 +223,18 @@ class LanguageModel:
 
     def draw(self) -> tuple[str, End]:
         """The text that one more token completes, and whether the answer goes on; then step comes next."""
-        end = _I()
-        n = self._call["draw"](self._at, self._out, ctypes.byref(end))
+        end = _ffi.new("int32_t *")
+        n = self._call["draw"](self._at, self._out, end)
         if n < 0:
             what = "the logits are not finite" if n == _NOT_FINITE else f"status {n}"
             raise ModelError(f"{what}: the weights are damaged; copy or export the model again")
-        return self._text(n), End(end.value)
+        return self._text(n), End(end[0])
 
     def end(self) -> tuple[str, bool]:
         """The rest of the text, and whether that ended with a stop string after all."""
-        end = _I()
-        n = self._call["end"](self._at, self._out, ctypes.byref(end))
-        return self._text(n), end.value == End.STOP
+        end = _ffi.new("int32_t *")
+        n = self._call["end"](self._at, self._out, end)
+        return self._text(n), bool(end[0] == End.STOP)
 
     def _text(self, n: int) -> str:
-        return ctypes.string_at(self._out, n).decode()
+        return bytes(_ffi.buffer(self._out, n)).decode()

@@ -14,7 +14,8 @@ from typing import Any
 from decoder_random import RandomWeights, export, small_spec
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from edgebit.bench.language_model import command_line, open_language_model, run_program
+from edgebit.bench.language_model import command_line, open_language_model
+from edgebit.bench.language_program import run_program
 from edgebit.decoder.model import Decoder
 from edgebit.decoder.text.render import render
 
