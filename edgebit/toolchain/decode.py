@@ -12,7 +12,7 @@ A-profile DDI 0487).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ import capstone
 
 from edgebit.core import Core
 from edgebit.errors import EdgebitError, ToolchainError
-from edgebit.toolchain import decode_v81m
-from edgebit.toolchain.elf import CodeRange, Image
+from edgebit.toolchain import decode_v81m, ifunc
+from edgebit.toolchain.elf import CodeRange, Function, Image
 
 _V6M_WIDE = {"bl", "msr", "mrs", "dmb", "dsb", "isb", "udf.w"}
 _DSP = re.compile(
@@ -98,11 +98,27 @@ def disassembler(arch: str, detail: bool = False) -> Any:
     return cs
 
 
-def instructions(image: Image, core: Core, span: CodeRange, *, detail: bool = False) -> Iterator[Any]:
-    """Decode a code range in address order; ToolchainError at a word that is no instruction.
+def _asked_first(image: Image, insn: Any, group: str) -> bool:
+    """Whether an atomic instruction is in a function that asks the processor before it."""
+    f = image.function_at(insn.address) if group == "lse" else None
+    return f is not None and ifunc.looks_first(image, f)
+
+
+def instructions(
+    image: Image, core: Core, span: CodeRange, *, detail: bool = False, passing: Sequence[Function] = ()
+) -> Iterator[Any]:
+    """Decode a code range in address order, but for some functions; ToolchainError at a word that is no instruction.
 
     Zero fill between functions is passed over. On cores of Armv8.1-M some are decode_v81m.Wide.
     """
+    at = span.start
+    for f in passing:
+        if span.start <= f.start and f.end <= span.end:
+            yield from instructions(image, core, CodeRange(at, f.start, span.kind), detail=detail)
+            at = f.end
+    span = CodeRange(at, span.end, span.kind)
+    if at == span.end:
+        return
     wanted = "a64" if image.machine == "aarch64" else "thumb"
     if span.kind != wanted:
         raise ToolchainError(
@@ -151,13 +167,16 @@ def check_isa(path: Path, core: Core) -> int:
         raise EdgebitError(f"core {core.name}: unknown instruction groups {unknown}; known: {sorted(GROUPS)}")
     tests = [(g, GROUPS[g]) for g in core.forbidden]
     count = 0
+    ways = ifunc.Ways(image, ifunc.variants(image))
     for span in image.code_ranges:
         if span.kind == "data":
             continue
-        for insn in instructions(image, core, span):
+        for insn in instructions(image, core, span, passing=ways.found):
             count += 1
+            if ways.found:
+                ways.see(insn)
             for group, test in tests:
-                if test(insn.mnemonic, insn.op_str, insn.size):
+                if test(insn.mnemonic, insn.op_str, insn.size) and not _asked_first(image, insn, group):
                     raise ToolchainError(
                         f"{path.name}: {core.title} lacks `{insn.mnemonic} {insn.op_str}` at "
                         f"0x{insn.address:08x} in {where(image, insn.address)} (group {group}); "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -20,17 +20,25 @@ from elftools.elf.sections import SymbolTableSection
 from edgebit.errors import ToolchainError
 
 _WRITE, _ALLOC, _EXEC = 1, 2, 4  # section flags of the ELF specification
+Use: TypeAlias = Literal["function", "object", "resolver", "other"]
+_USES: dict[str, Use] = {
+    "STT_FUNC": "function",
+    "STT_OBJECT": "object",
+    "STT_LOOS": "resolver",
+    "STT_GNU_IFUNC": "resolver",
+}
 _MAPPING = {"$t": "thumb", "$a": "arm", "$x": "a64", "$d": "data"}
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function or object. address has no Thumb bit; size is 0 where the source gave none."""
+    """A function or object. address has no Thumb bit; size is 0 where the source gave none. resolver: a function that the
+    start-up calls to learn the address of the one that the name stands for (STT_GNU_IFUNC)."""
 
     name: str
     address: int
     size: int
-    kind: Literal["function", "object", "other"]
+    kind: Use
 
 
 @dataclass(frozen=True)
@@ -155,9 +163,7 @@ class Image:
             if not s.name or index == "SHN_UNDEF":
                 continue
             kind = s["st_info"]["type"]
-            use: Literal["function", "object", "other"] = (
-                "function" if kind == "STT_FUNC" else "object" if kind == "STT_OBJECT" else "other"
-            )
+            use: Use = _USES.get(kind, "other")
             address = value & ~1 if use == "function" and self.machine == "arm" else value
             if use == "other" and kind != "STT_NOTYPE":
                 continue
