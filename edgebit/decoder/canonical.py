@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import gcd
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -126,7 +127,7 @@ def norm_width(spec: DecoderSpec, role: str) -> int:
 
 
 def projection(decoder: Decoder, role: str, layer: int, precision: Precision) -> Projection:
-    """One projection, checked. With act "block", scales have the activations' groups."""
+    """One projection, checked. With act "block", no group has inputs of two blocks."""
     m = decoder.weights.projection(role, layer)
     where = f"{decoder.source or 'the model'}, layer {layer}, {role}"
     rows, cols = shape_of(decoder.spec, role)
@@ -147,10 +148,11 @@ def projection(decoder: Decoder, role: str, layer: int, precision: Precision) ->
     if bias is not None and (bias.shape != (rows,) or not np.isfinite(bias).all()):
         raise ModelError(f"{where}: a bias of the shape {bias.shape} for {rows} rows, or not finite")
     block = precision.act_block
-    if block and group not in (block, cols):
-        raise ModelError(
-            f"{where}: scales for {group} inputs each, where only {block} go with int8 activations"
-        )
+    if block and group < cols and block % group:  # inputs with one scale of weights and one of activations
+        both = gcd(group, block)
+        if scale.shape[1] > 1:
+            scale = np.repeat(scale, group // both, axis=1)[:, : -(-cols // both)]
+        group, count = both, -(-cols // both)
     if block and group == cols:
         group = min(block, cols)
         count = -(-cols // group)

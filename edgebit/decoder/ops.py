@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgebit.decoder.canonical import S4_GROUP, Projection, Rows, widen
+from edgebit.decoder.precision import ACT_BLOCK
 from edgebit.ir.graph import Array, F32Array, S8Array, S32Array
 from edgebit.ops import floatmath
 from edgebit.ops.linear import integer_sums
@@ -93,7 +94,7 @@ def accumulate(q: S8Array, p: Projection) -> list[S32Array]:
 def project(q: S8Array, steps: F32Array, p: Projection) -> F32Array:
     """(T, cols) int8 with `steps` in 1 -> (T, rows): float(acc) / (steps / scale), as transformers has it; with
     several groups the sum over groups g, in order and from the first, of (float(acc_g) * scale[:, g]) * (1 / steps_g).
-    Then + bias. A lone steps serves all groups."""
+    Then + bias. A lone steps serves all groups; else one serves ACT_BLOCK inputs, whose groups have as many or fewer."""
     sums = accumulate(q, p)
     if len(sums) == 1:
         y: F32Array = sums[0].astype(_F) / (steps / p.scale[:, 0])
@@ -101,7 +102,8 @@ def project(q: S8Array, steps: F32Array, p: Projection) -> F32Array:
     unit = _F(1) / steps
     total: F32Array | None = None
     for g, acc in enumerate(sums):
-        part = (acc.astype(_F) * p.scale[:, g]) * unit[:, min(g, unit.shape[1] - 1)][:, None]
+        at = g * p.group // ACT_BLOCK if unit.shape[1] > 1 else 0
+        part = (acc.astype(_F) * p.scale[:, g]) * unit[:, at][:, None]
         total = part if total is None else total + part
     assert total is not None
     return total if p.bias is None else total + p.bias

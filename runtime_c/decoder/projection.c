@@ -98,6 +98,16 @@ static void add_group(const call *c, const sum *acc, float *y, int32_t add) {
 
 #endif
 
+// Which of a token's steps serves an input.
+static int32_t act_block(int32_t input) {
+#if EB_D_ACT_BLOCK
+    return input / EB_D_ACT_BLOCK;
+#else
+    (void)input;
+    return 0;
+#endif
+}
+
 // Rows row .. row + rows - 1 (at most CHUNK, row a multiple of PANEL) of tokens token .. token + tokens - 1.
 static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d_matrix *m, int32_t all_rows,
                       int32_t cols, int32_t row, int32_t rows, int32_t token, int32_t tokens, float *y) {
@@ -127,7 +137,7 @@ static void some_rows(const eb_d_context *ctx, const eb_d_scratch *s, const eb_d
                 c.cols = left < m->group ? left : m->group;
                 c.scale = scale + (size_t)g * (size_t)all_rows + (size_t)(row + r);
                 c.act = s->act + token * (ptrdiff_t)EB_D_COLS_PAD + g * (ptrdiff_t)m->group;
-                c.steps = s->act_steps + token * (ptrdiff_t)EB_D_ACT_STEPS + (EB_D_ACT_BLOCK ? g : 0);
+                c.steps = s->act_steps + token * (ptrdiff_t)EB_D_ACT_STEPS + act_block(g * m->group);
                 sums(&c, acc);
                 add_group(&c, acc, y + r, g != 0);
                 c.trits += blocks * EB_D_BLOCK_BYTES((size_t)c.cols);

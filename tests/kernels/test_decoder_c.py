@@ -32,6 +32,16 @@ MODELS: dict[str, tuple[DecoderSpec, dict[str, Any], dict[str, Any]]] = {
         {"scales": "group", "group": 128},
         {"kv": "int8", "matrix": "int8"},
     ),
+    "bands": (
+        small_spec(act_quant="none", activation="silu", width=208, ffn=400, heads=12, layers=1),
+        {"scales": "group", "group": 192, "bias": True},
+        {"kv": "f16", "matrix": "int8"},
+    ),
+    "half_groups": (
+        small_spec(act_quant="none", activation="silu", width=208, ffn=336, layers=1),
+        {"scales": "group", "group": 64},
+        {"kv": "f16", "matrix": "int8"},
+    ),
     "rows": (LONG, {"scales": "row"}, {"kv": "f16", "matrix": "int8"}),
     "four_bits": (
         small_spec(vocab=83, width=80, tied=True),
