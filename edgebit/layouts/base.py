@@ -25,13 +25,15 @@ class Layout(ABC):
 
     name: what the third argument of EB_KERNEL holds. element: what a weight is ("trit", "s8" or "f32").
     row_multiple: a kernel of this layout writes accumulators for rows rounded up to this.
-    col_multiple: columns are padded to this with zero weights.
+    col_multiple: columns are padded to this with zero weights. windows: whether convolutions give kernels of
+    tmatmat_s8 with this layout the windows of several pixels.
     """
 
     name: ClassVar[str]
     element: ClassVar[Literal["trit", "s8", "f32"]]
     row_multiple: ClassVar[int] = 1
     col_multiple: ClassVar[int] = 1
+    windows: ClassVar[bool] = False
 
     @abstractmethod
     def pack(self, weights: Array) -> bytes:

@@ -1,4 +1,5 @@
-"""Four rows a byte for Helium's multiplications along a row: what tmatvec_s8__mve reads.
+"""Four rows a byte for Helium's multiplications along a row: what tmatvec_s8__mve and tmatmat_s8__mve
+read.
 
 Row blocks are 4 rows; every 16 columns of one are a vector of 16 bytes. See edgebit/layouts/fields.py.
 """
@@ -16,3 +17,4 @@ class Mask4(Quads):
     lanes = 1
     span = 16
     top_signed = True
+    windows = True

@@ -95,6 +95,10 @@ class Op(ABC):
         """The kernel families that could run this node's inner work (usually one); () when none is needed."""
         return ()
 
+    def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
+        """Whether a kernel of one of `families` is for this node."""
+        return True
+
     @abstractmethod
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         """The one C call that computes this node, given a kernel choice of one of `families`."""

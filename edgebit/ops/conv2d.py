@@ -19,6 +19,7 @@ from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Const, DType, Graph, Node, Tensor
 from edgebit.layouts.base import round_up
 from edgebit.ops.base import KernelChoice, Lowered, Op, Sample
+from edgebit.ops.dense import TOKENS_FAMILY
 from edgebit.ops.depthwise_c import FAMILIES as BANDED
 from edgebit.ops.depthwise_c import band_families, band_work, lower_bands
 from edgebit.ops.linear import (
@@ -37,11 +38,12 @@ from edgebit.ops.linear import (
 )
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
+from edgebit.ops.points_c import POINTS_FAMILY, lower_points, point_families, point_work
 from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, strip_work
 from edgebit.ops.support import bad, c_ints, integer, integers, output
 from edgebit.ops.tiles_c import FAMILIES, is_packed, lower_tiles, tile_work, tiled_families
+from edgebit.ops.windows_c import SHORT, lower_windows, takes_windows, window_families, window_work
 
-_SHORT = 12  # bytes that eb_conv2d_copy copies without a call
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
 
 
@@ -103,7 +105,14 @@ class Conv2d(Op):
         kind = x.dtype.value
         own = family_of(w, kind, g.depthwise)
         bands = band_families(node, w, kind, g)
-        return (own, *tiled_families(w, kind, g), *strip_families(w, kind, g), *bands)
+        several = (*tiled_families(w, kind, g), *strip_families(w, kind, g), *window_families(w, kind, g))
+        return (own, *several, *point_families(node, w, kind, g), *bands)
+
+    def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
+        family, _, variant = choice.stem.partition("__")
+        if family == POINTS_FAMILY:
+            return variant != "ref"
+        return family != TOKENS_FAMILY or takes_windows(choice)
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w, g = self._parts(node, graph)
@@ -112,6 +121,10 @@ class Conv2d(Op):
             return lower_tiles(node, w, g, choice, _padding(node, graph))
         if choice is not None and choice.stem.split("__")[0] in STRIP_FAMILIES:
             return lower_strips(node, w, g, choice, _padding(node, graph))
+        if choice is not None and choice.stem.split("__")[0] == TOKENS_FAMILY:
+            return lower_windows(node, w, g, choice, _padding(node, graph))
+        if choice is not None and choice.stem.split("__")[0] == POINTS_FAMILY:
+            return lower_points(node, w, g, choice)
         if choice is not None and choice.stem.split("__")[0] in BANDED:
             return lower_bands(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
@@ -165,24 +178,28 @@ class Conv2d(Op):
             "window": gathered,
             "run": gathered * g.kh * (1 if whole_rows else g.kw),
             "copy": gathered * g.cols,
-            "short": gathered * g.cols * (whole_rows and g.kw * g.c * x.dtype.bytes <= _SHORT),
+            "short": gathered * g.cols * (whole_rows and g.kw * g.c * x.dtype.bytes <= SHORT),
             "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,
         }
         return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels * g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py, strips_c.py and depthwise_c.py count, for their kernels."""
+        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py and depthwise_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
         family = choice.stem.split("__")[0]
         if family in FAMILIES:
             return tile_work(node, w, g, choice)
         if family in BANDED:
             return band_work(node, w, g, choice)
+        if family == TOKENS_FAMILY:
+            return window_work(node, w, g, choice)
+        if family == POINTS_FAMILY:
+            return point_work(node, w, g, choice)
         return strip_work(node, w, g, choice) if family in STRIP_FAMILIES else None
 
     def requantises(self, stem: str) -> bool:
         family = stem.split("__")[0]
-        return family in (*BANDED, *STRIP_FAMILIES) or (family in FAMILIES and is_packed(stem))
+        return family in (*BANDED, *STRIP_FAMILIES, POINTS_FAMILY) or (family in FAMILIES and is_packed(stem))
 
     def samples(self, rng: np.random.Generator) -> Sample:
         def pick(*values: int) -> int:

@@ -209,11 +209,13 @@ def candidates(node: Node, graph: Graph, core: Core, only: str | None = None) ->
         for k in kernels_for(family, core):
             if only is not None and k.stem != only:
                 continue
+            choice = KernelChoice(k.stem, k.layout)
+            if not op.takes(node, graph, choice):
+                continue
             reason = layout_of(k.layout).limits(matrix) if k.layout and matrix is not None else None
             if reason is not None:
                 refused.append(f"{k.stem}: {reason}")
                 continue
-            choice = KernelChoice(k.stem, k.layout)
             cost, modelled = price(core, node, graph, k)
             found.append(Candidate(choice, op.lower(node, graph, choice), cost, modelled))
     if not found:

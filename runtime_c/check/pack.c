@@ -182,6 +182,29 @@ PACK_FIELDS(e16, 5, 4, 4, 1, 1)
 PACK_FIELDS(e16k, 5, 1, 16, 2, 1)
 PACK_FIELDS(e16r80, 5, 16, 4, 1, 0)
 
+// Seven rows in two bytes while 28 rows are left, then mask4.
+static uint32_t pack_mask7(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    int32_t r = 0;
+    for (; rows - r > 24; r += 28) {
+        for (int32_t block = r; block < r + 28; block += 7) {
+            for (int32_t k = 0; k < cols; k += 16) {
+                for (int32_t j = k; j < k + 16; j++, p++) {
+                    int32_t t[7];
+                    for (int32_t i = 0; i < 7; i++) {
+                        t[i] = trit_at(trits, rows, cols, block + i, j);
+                    }
+                    p[0] = (uint8_t)((t[0] + 1) | (t[1] + 1) << 2 | (t[2] + 1) << 4 | (t[3] & 3) << 6);
+                    p[16] = (uint8_t)((t[4] + 1) | (t[5] + 1) << 2 | (t[6] & 3) << 6);
+                }
+                p += 16;
+            }
+        }
+    }
+    p += r < rows ? pack_mask4(trits + r * cols, rows - r, cols, p) : 0;
+    return (uint32_t)(p - out);
+}
+
 static uint32_t pack_t2r8(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
     uint8_t *p = out;
     for (int32_t r = 0; r < rows; r += 8) {
@@ -222,6 +245,7 @@ static const eb_check_layout layouts[] = {
     {"e16k", 10, 65535, pack_e16k, no_scratch},
     {"e16r80", 80, 65535, pack_e16r80, no_scratch},
     {"mask4", 4, 131072, pack_mask4, no_scratch},
+    {"mask7", 4, 131072, pack_mask7, no_scratch},
     {"t2r8", 8, INT32_MAX, pack_t2r8, scratch_t2r8},
 };
 

@@ -4,21 +4,29 @@
 //
 //   product:  0 rows cols weight_bytes, the weights, cols rounded up to 16 inputs
 //             -> 4 words of guard, accumulators of the rows rounded up to 4, 4 words of guard
+//   points:   2 rows cols pixels weight_bytes scratch_bytes qmin qmax, the weights, the entries of the rows,
+//   the inputs
+//             -> 16 bytes of guard, the outputs, 16 bytes of guard, and 1 if nothing was written behind
+//             scratch
 //   requant:  1 n half pre_shift qmin qmax, n entries of 8 bytes, n sums
 //             -> 16 bytes of guard, n bytes, 16 bytes of guard
 #include "check.h"
 
 #include "epilogue/requant_mve.h"
 #include "tmatvec_s8/tmatvec_s8.h"
+#include "tpoints_s8/tpoints_s8.h"
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__mve);
+EB_TPOINTS_S8_DECL(eb_tpoints_s8__mve_vlut3);
 
 enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE = 5, SYS_READ = 6, READ_BINARY = 1, WRITE_BINARY = 5 };
-enum { WIDEST = 131072, ROWS = 256 };
+enum { WIDEST = 131072, ROWS = 256, POINTS = 4096, SCRATCH = 49152 };
 
 static EB_ALIGNED(16) uint8_t weights[WIDEST];
 static EB_ALIGNED(16) int8_t inputs[WIDEST];
-static EB_ALIGNED(16) int32_t results[ROWS + 8];
+static EB_ALIGNED(16) int32_t results[POINTS + 8];
+static EB_ALIGNED(16) uint8_t scratch[SCRATCH + 16];
+static EB_ALIGNED(16) eb_requant_entry table[ROWS];
 
 static uintptr_t call(uintptr_t op, const void *argument) {
     register uintptr_t r0 __asm__("r0") = op;
@@ -73,6 +81,33 @@ static int requant(uintptr_t in, uintptr_t out) {
     return transfer(SYS_WRITE, out, results, n + 32);
 }
 
+static int points(uintptr_t in, uintptr_t out) {
+    int32_t head[7] = {0};
+    if (!transfer(SYS_READ, in, head, sizeof head)) {
+        return 0;
+    }
+    const eb_tpoints_s8_params p = {head[0], head[1], head[2], {0, 0, head[5], head[6]}};
+    const uint32_t made = (uint32_t)(p.rows * p.pixels);
+    const uint32_t bytes = (uint32_t)(p.cols * p.pixels);
+    const uint32_t own = (uint32_t)head[4];
+    if (p.rows > ROWS || made > 4 * POINTS || bytes > WIDEST || (uint32_t)head[3] > sizeof weights ||
+        own > SCRATCH) {
+        return 0;
+    }
+    memset(results, 0x5A, sizeof results);
+    memset(scratch + own, 0x5A, 16);
+    if (!transfer(SYS_READ, in, weights, (uint32_t)head[3]) ||
+        !transfer(SYS_READ, in, table, 8 * (uint32_t)p.rows) || !transfer(SYS_READ, in, inputs, bytes)) {
+        return 0;
+    }
+    eb_tpoints_s8__mve_vlut3(&p, inputs, weights, table, (int8_t *)(results + 4), scratch);
+    int8_t kept = 1;
+    for (uint32_t i = 0; i < 16; i++) {
+        kept &= scratch[own + i] == 0x5A;
+    }
+    return transfer(SYS_WRITE, out, results, made + 32) && transfer(SYS_WRITE, out, &kept, 1);
+}
+
 int eb_check_main(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
@@ -81,7 +116,7 @@ int eb_check_main(int argc, const char *const *argv) {
     uintptr_t out = open_file("results.bin", WRITE_BINARY, 11);
     int fine = 1;
     while (fine && transfer(SYS_READ, in, &kind, sizeof kind)) {
-        fine = kind == 0 ? product(in, out) : requant(in, out);
+        fine = kind == 0 ? product(in, out) : kind == 1 ? requant(in, out) : points(in, out);
     }
     call(SYS_CLOSE, &out);
     return !fine;

@@ -7,6 +7,7 @@ import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from edgebit.ops.requant import requantise
 
 CORE = "cortex-m55"
 MASK4 = layout_of("mask4")
+VLUT3 = layout_of("vlut3")
 GUARD = b"\x5a" * 16
 QEMU = shutil.which("qemu-system-arm")
 pytestmark = pytest.mark.skipif(QEMU is None, reason="qemu-system-arm is not installed")
@@ -90,18 +92,53 @@ class Requantisation:
         return 32 + n
 
 
+@dataclass(frozen=True)
+class Points:
+    """A layer of points: (rows, cols) trits, (pixels, cols) inputs."""
+
+    trits: Bytes
+    x: Bytes
+    requant: Requant
+
+    def request(self) -> bytes:
+        rows, cols = self.trits.shape
+        packed = VLUT3.pack(self.trits)
+        r = self.requant
+        entries = np.zeros(rows, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
+        entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
+        sizes = (len(packed), VLUT3.scratch("", rows, cols))
+        head = struct.pack("<8i", 2, rows, cols, len(self.x), *sizes, r.qmin, r.qmax)
+        return head + packed + entries.tobytes() + self.x.tobytes()
+
+    def check(self, raw: bytes) -> int:
+        acc = (self.x.astype(np.int64) @ self.trits.T).astype(np.int32)
+        want = requantise(acc, self.requant)
+        n = want.size
+        assert raw[:16] == raw[16 + n : 32 + n] == GUARD, f"wrote outside y: {self.trits.shape}"
+        assert raw[32 + n] == 1, f"wrote behind scratch: {self.trits.shape}"
+        assert np.array_equal(np.frombuffer(raw, np.int8, n, 16), want.reshape(-1)), (
+            self.trits.shape,
+            len(self.x),
+        )
+        return 33 + n
+
+
+Case: TypeAlias = Product | Requantisation | Points
+
+
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("batch")
     sources = [
         Path(__file__).with_name("helium_batch.c"),
         RUNTIME / "kernels" / "tmatvec_s8" / "tmatvec_s8__mve.c",
+        RUNTIME / "kernels" / "tpoints_s8" / "tpoints_s8__mve_vlut3.c",
         RUNTIME / "check" / "port_cortex_m.c",
     ]
     return build(CORE, sources, folder / "batch.elf", "eb_start", ["-DEB_CHECK"])
 
 
-def run(batch: Path, cases: list[Product | Requantisation]) -> None:
+def run(batch: Path, cases: list[Case]) -> None:
     """Run all cases in one start and check every answer."""
     folder = batch.parent
     (folder / "cases.bin").write_bytes(b"".join(c.request() for c in cases))
@@ -117,38 +154,60 @@ def test_every_variant_agrees_with_its_reference(tmp_path: Path) -> None:
     for seed in (1, 7):
         report = start(build_tester(CORE, tmp_path, ["--seed", str(seed)]), tmp_path)
         assert report.exit == 0, report.text
-        expected = {k.symbol.removeprefix("eb_") for k in kernels(CORE, "tmatvec_s8")}
-        assert "tmatvec_s8__mve" in expected <= set(report.variants)
-        assert all(cases > 1000 and failed == 0 for cases, failed in report.variants.values()), report.text
+        expected = {
+            k.symbol.removeprefix("eb_") for f in ("tmatvec_s8", "tmatmat_s8") for k in kernels(CORE, f)
+        }
+        assert {"tmatvec_s8__mve", "tmatvec_s8__mve_mask7", "tmatmat_s8__mve"} <= expected
+        assert expected <= set(report.variants)
+        assert all(cases > 600 and failed == 0 for cases, failed in report.variants.values()), report.text
 
 
 PLANTED = [
-    ('"asr %[all], %[all], #6\\n"', '"asr %[all], %[all], #5\\n"', "differs from ref"),
-    ("vdupq_n_u8(0x30)", "vdupq_n_u8(0x10)", "differs from ref"),
-    ("(cols + 15) >> 4", "(cols + 31) >> 4", "differs from ref"),
-    ("acc + rows;", "acc + rows + 1;", "outside acc"),
-    ("k < steps; k++", "k + 1 < steps; k++", "differs from ref"),
-    ('"mov %[a2], #0\\n"', '"mov %[a2], #16\\n"', "differs from ref"),
+    (
+        "tmatvec_s8__mve",
+        "mask4_mve.h",
+        '"asr %[all], %[all], #6\\n"',
+        '"asr %[all], %[all], #5\\n"',
+        "differs",
+    ),
+    ("tmatvec_s8__mve", "mask4_mve.h", "vdupq_n_u8(0x30)", "vdupq_n_u8(0x10)", "differs from ref"),
+    ("tmatvec_s8__mve", "tmatvec_s8__mve.c", "(cols + 15) >> 4", "(cols + 31) >> 4", "differs from ref"),
+    ("tmatvec_s8__mve", "tmatvec_s8__mve.c", "acc + rows;", "acc + rows + 1;", "outside acc"),
+    ("tmatvec_s8__mve", "sum_mve.h", '"r"(steps - 1)', '"r"((steps - 1) / 2)', "differs from ref"),
+    ("tmatvec_s8__mve_mask7", "tmatvec_s8__mve_mask7.c", "-5 * sum", "-4 * sum", "differs from ref"),
+    (
+        "tmatvec_s8__mve_mask7",
+        "tmatvec_s8__mve_mask7.c",
+        "str r10, [r7, #-4]",
+        "str r4, [r7, #-4]",
+        "differs",
+    ),
+    ("tmatmat_s8__mve", "tmatmat_s8__mve.c", "t + i < tokens ? t + i : t;", "t + i;", "acc"),
+    ("tmatmat_s8__mve", "tmatmat_s8__mve.c", "movs r4, #0\\n mov r10", "movs r4, #1\\n mov r10", "differs"),
 ]
 
 
-@pytest.mark.parametrize(("text", "bug", "message"), PLANTED, ids=[p[0][:24] for p in PLANTED])
-def test_a_planted_bug_is_found(text: str, bug: str, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variant", "file", "text", "bug", "message"), PLANTED, ids=[f"{p[1]}-{p[2][:24]}" for p in PLANTED]
+)
+def test_a_planted_bug_is_found(
+    variant: str, file: str, text: str, bug: str, message: str, tmp_path: Path
+) -> None:
     runtime = tmp_path / "runtime_c"
     for folder in ("include", "kernels", "check"):
         shutil.copytree(RUNTIME / folder, runtime / folder)
-    path = runtime / "kernels" / "tmatvec_s8" / "tmatvec_s8__mve.c"
+    path = next((runtime / "kernels").glob(f"*/{file}"))
     source = path.read_text()
     assert text in source
     path.write_text(source.replace(text, bug))
-    report = start(build_tester(CORE, tmp_path, ["tmatvec_s8__mve"], runtime=runtime), tmp_path)
+    report = start(build_tester(CORE, tmp_path, [variant], runtime=runtime), tmp_path)
     assert report.exit == 1, report.text
     assert message in report.text
 
 
 def test_products_equal_numpy(batch: Path) -> None:
     rng = np.random.default_rng(20260101)
-    cases: list[Product | Requantisation] = []
+    cases: list[Case] = []
     for n in range(1500):
         rows, cols = int(rng.integers(1, 41)), int(rng.integers(1, 200))
         keep = rng.random((rows, cols)) < rng.random()
@@ -167,7 +226,7 @@ def test_products_equal_numpy(batch: Path) -> None:
     )
 )
 def test_any_shape_equals_numpy(batch: Path, shapes: list[tuple[int, int, int]]) -> None:
-    cases: list[Product | Requantisation] = []
+    cases: list[Case] = []
     for rows, cols, seed in shapes:
         rng = np.random.default_rng(seed)
         trits = rng.integers(-1, 2, (rows, cols)).astype(np.int8)
@@ -180,7 +239,7 @@ def test_the_widest_matrix_reaches_the_bounds(batch: Path, cols: int) -> None:
     """Every way to fill four rows with -1 and +1 is the worst case of some accumulator for x = -128 or 127."""
     assert MASK4.limits(np.zeros((1, 131072), np.int8)) is None
     assert MASK4.limits(np.zeros((1, 131073), np.int8)) is not None
-    cases: list[Product | Requantisation] = []
+    cases: list[Case] = []
     for signs in [
         (1, 1, 1, 1),
         (-1, -1, -1, -1),
@@ -196,7 +255,7 @@ def test_the_widest_matrix_reaches_the_bounds(batch: Path, cols: int) -> None:
 
 def test_requantisation_equals_the_reference(batch: Path) -> None:
     rng = np.random.default_rng(5)
-    cases: list[Product | Requantisation] = []
+    cases: list[Case] = []
     for i in range(400):
         n = int(rng.integers(1, 40))
         pre = int(rng.integers(0, 9)) if i % 2 else 0
@@ -215,17 +274,55 @@ def test_requantisation_equals_the_reference(batch: Path) -> None:
     run(batch, cases)
 
 
+def random_points(rng: np.random.Generator, rows: int, cols: int, pixels: int) -> Points:
+    keep = rng.random((rows, cols)) < rng.random() * min(1, 250 / cols)
+    trits = (rng.choice([-1, 1], (rows, cols)) * keep).astype(np.int8)
+    low = int(rng.integers(-128, 100)) if rng.random() < 0.5 else -128
+    requant = Requant(
+        pre_shift=0,
+        mul=rng.integers(-(2**15), 2**15, rows).astype(np.int16),
+        add=rng.integers(-(2**29), 2**29, rows).astype(np.int32),
+        shift=rng.integers(2, 31, rows).astype(np.int16),
+        qmin=low,
+        qmax=127 if low == -128 else int(rng.integers(low, 128)),
+    )
+    values = np.array([-128, 127], np.int8) if rng.random() < 0.3 else np.arange(-128, 128).astype(np.int8)
+    return Points(trits, rng.choice(values, (pixels, cols)), requant)
+
+
+def test_points_equal_numpy(batch: Path) -> None:
+    """Whole tiles of pixels and all kinds of rests, one tile of columns and several, sums at their bounds."""
+    rng = np.random.default_rng(11)
+    shapes = [(4, 4, 1), (8, 12, 31), (4, 64, 32), (12, 72, 33), (4, 76, 64), (64, 64, 65), (8, 256, 29)]
+    shapes += [(4 * int(r), 4 * int(c), int(p)) for r, c, p in rng.integers(1, (9, 40, 80), (60, 3))]
+    cases: list[Case] = [random_points(rng, *s) for s in shapes]
+    one = random_points(rng, 4, 252, 40)
+    for sign in (-1, 1):
+        for value in (-128, 127):
+            full = np.full((4, 252), sign, np.int8)
+            cases.append(Points(full, np.full((40, 252), value, np.int8), one.requant))
+    run(batch, cases)
+
+
+def test_what_vlut3_refuses() -> None:
+    assert VLUT3.limits(np.ones((4, 256), np.int8)) is not None
+    assert VLUT3.limits(np.ones((4, 252), np.int8)) is None
+    assert VLUT3.limits(np.zeros((6, 8), np.int8)) is not None
+    assert VLUT3.limits(np.zeros((8, 6), np.int8)) is not None
+
+
 @pytest.mark.parametrize("chain", ["zig", "gcc"])
-def test_both_compilers_take_the_kernel_without_a_warning(chain: str, tmp_path: Path) -> None:
+def test_both_compilers_take_the_kernels_without_a_warning(chain: str, tmp_path: Path) -> None:
     core = load_core(CORE)
-    source = RUNTIME / "kernels" / "tmatvec_s8" / "tmatvec_s8__mve.c"
+    sources = sorted((RUNTIME / "kernels").glob("*/*__mve*.c"))
+    assert len(sources) >= 3
     if chain == "zig":
-        build(CORE, [source], tmp_path / "k.elf", "eb_tmatvec_s8__mve")
+        build(CORE, sources, tmp_path / "k.elf", "eb_tmatvec_s8__mve")
         return
     gcc = shutil.which(f"{core.gcc['prefix']}gcc")
     if gcc is None:
         pytest.skip("arm-none-eabi-gcc is not installed")
     command = [gcc, *core.gcc["flags"], "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion"]
-    command += ["-I", str(RUNTIME / "include"), "-I", str(RUNTIME / "kernels"), "-c", str(source)]
-    done = subprocess.run([*command, "-o", str(tmp_path / "k.o")], capture_output=True, text=True)
+    command += ["-I", str(RUNTIME / "include"), "-I", str(RUNTIME / "kernels"), "-c", *map(str, sources)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

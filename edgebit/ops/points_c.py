@@ -1,0 +1,63 @@
+"""How a 1x1 convolution becomes one call of a kernel that computes the whole layer (runtime_c/kernels/tpoints_s8).
+
+Such kernels serve layers with int8 inputs and outputs, ternary weights, strides of 1 and no padding, whose sums are
+requantised without a pre-shift and by shifts of 2 and more.
+"""
+
+from __future__ import annotations
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Node, Requant
+from edgebit.layouts.base import layout_of
+from edgebit.ops.base import CConst, KernelChoice, Lowered
+from edgebit.ops.linear import Weights, Window
+from edgebit.ops.linear_c import epilogue_of
+from edgebit.ops.support import c_int, c_ints, call
+
+POINTS_FAMILY = "tpoints_s8"
+_PIXELS = 32  # of one tile of the kernels
+
+
+def point_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[str, ...]:
+    """The families of this file that can compute the layer."""
+    e = node.attrs["epilogue"]
+    fits = g.kh * g.kw == 1 and g.strides == (1, 1) and not any(g.pads) and g.groups == 1
+    if not fits or activations != "s8" or w.element != "trit" or not isinstance(e, Requant):
+        return ()
+    return (POINTS_FAMILY,) if e.pre_shift == 0 and e.shift.min() >= 2 else ()
+
+
+def lower_points(node: Node, w: Weights, g: Window, choice: KernelChoice) -> Lowered:
+    """The Lowered of a conv2d node on a kernel of POINTS_FAMILY."""
+    layout = layout_of(choice.layout)
+    matrix = w.values.reshape(g.outs, -1)
+    why = layout.limits(matrix)
+    if why is not None:
+        raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
+    raw = layout.pack(matrix)
+    e = node.attrs["epilogue"]
+    requant = f"{{.half = 0, .pre_shift = 0, .qmin = {c_int(e.qmin)}, .qmax = {c_int(e.qmax)}}}"
+    return call(
+        POINTS_FAMILY,
+        choice,
+        c_ints(rows=g.outs, cols=g.c, pixels=g.pixels) | {"requant": requant},
+        consts=(CConst("w", "uint8_t", raw), *epilogue_of(node, g.outs).consts),
+        scratch_bytes=layout.scratch(choice.stem, g.outs, g.c),
+        layout=layout.name,
+        bits_per_weight=8.0 * len(raw) / matrix.size,
+    )
+
+
+def point_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
+    """What the cost table prices for these kernels: call; tile: tiles of pixels; for each tile tile_col: columns, requant:
+    rows, and what Layout.work counts."""
+    layout = layout_of(choice.layout)
+    matrix = w.values.reshape(g.outs, -1)
+    tiles = -(-g.pixels // _PIXELS)
+    counts = {
+        "call": 1.0,
+        "tile": float(tiles),
+        "tile_col": float(tiles * g.c),
+        "requant": float(tiles * g.outs),
+    }
+    return counts | {name: tiles * count for name, count in layout.work(matrix).items()}
