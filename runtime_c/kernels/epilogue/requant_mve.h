@@ -40,7 +40,7 @@ EB_INLINE void eb_requant_fours__mve(const int32_t *acc, const eb_requant_entry 
                      "vmin.s32 q2, q2, %q[high]\n"
                      "vmax.s32 q2, q2, %q[low]\n"
                      "vstrb.32 q2, [%[y]], #4\n"
-                     : [acc] "+r"(acc), [e] "+r"(e), [y] "+r"(y)
+                     : [acc] "+r"(acc), [e] "+r"(e), [y] "+l"(y)
                      : [more] "r"(fours - 1), [low] "w"(low), [high] "w"(high), [signs] "w"(signs)
                      : "q0", "q1", "q2", "q3", "q4", "lr", "cc", "memory");
 }
