@@ -62,9 +62,7 @@ def dequantised(q: npt.NDArray[np.int8], step: F32Array, p: Projection, other: F
     bias = 0.0 if p.bias is None else np.abs(p.bias)
     terms = (np.abs(q.astype(np.float64)) @ np.abs(p.trits.T.astype(np.float64))) * (scale / step) + bias
     mine = ops.project(q, step, p)
-    return shares(
-        mine, other, exact, 3 * np.abs(plain) + np.abs(exact) + 2 * bias, (q.shape[1] + 4) * terms
-    )
+    return shares(mine, other, exact, 3 * np.abs(plain) + np.abs(exact) + 2 * bias, (q.shape[1] + 4) * terms)
 
 
 def grouped(q: npt.NDArray[np.int8], steps: F32Array, p: Projection) -> float:
@@ -72,7 +70,8 @@ def grouped(q: npt.NDArray[np.int8], steps: F32Array, p: Projection) -> float:
     sums = ops.accumulate(q, p)
     exact, size = np.zeros(()), np.zeros(())
     for g, acc in enumerate(sums):
-        term = acc * p.scale[:, g].astype(np.float64) / steps[:, min(g, steps.shape[1] - 1)][:, None]
+        step = steps[:, min(g * p.group // 128, steps.shape[1] - 1)][:, None]
+        term = acc * p.scale[:, g].astype(np.float64) / step
         exact, size = exact + term, size + np.abs(term)
     mine = ops.project(q, steps, p)
     return shares(mine, mine, np.asarray(exact), (3 + len(sums)) * np.asarray(size), 0 * np.asarray(size))[0]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from decoder_files import MODULES
 
 Array = npt.NDArray[Any]
@@ -152,3 +153,30 @@ def trace(bitnet: Any, model: Any, ids: Array) -> Tape:
             module.__dict__.pop("activation_quant", None)
             module.__dict__.pop("post_quant_process", None)
     return tape
+
+
+WINDOW, WINDOWS = 256, 40
+SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "shakespeare"
+TRAINED: dict[str, dict[str, str]] = {"shipped": {}, "packed": {}, "masters": {"masters": "absmean"}}
+"""Trained models, and how they are read: the shipped one, and the shared character model in both its packings."""
+
+
+def trained(name: str, shared: Path) -> tuple[Path, Array]:
+    """The folder of a trained model, and 10 240 tokens of a play (its last tenth) in windows of its context."""
+    play = shared / "data" / "text" / "tinyshakespeare.txt"
+    if not play.is_file():
+        pytest.skip("the play that models are tried on is not among the shared files")
+    text = play.read_text()
+    part = text[1_000_000:]
+    if name == "shipped":
+        tokenizers = pytest.importorskip("tokenizers", reason="the tokenizers package is not installed")
+        ids = tokenizers.Tokenizer.from_file(str(SHIPPED / "tokenizer.json")).encode(part).ids
+        folder = SHIPPED
+    else:
+        chars = "".join(sorted(set(text)))
+        ids = [chars.index(c) for c in part[: WINDOW * WINDOWS]]
+        which = "packed_bitlinear" if name == "packed" else "fp32_master_online"
+        folder = shared / "models" / "charlm_bitnet" / which
+    if not folder.is_dir():
+        pytest.skip(f"the model {folder.name} is not among the shared ones")
+    return folder, np.array(ids[: WINDOW * WINDOWS]).reshape(WINDOWS, WINDOW)

@@ -15,8 +15,16 @@ from typing import Any
 import decoder_bounds as bounds
 import numpy as np
 import pytest
-from decoder_files import QUANTISATION, Shape, config_of, library, random_tensors, write_folder, write_safetensors
-from decoder_oracle import Tape, load_oracle, trace
+from decoder_files import (
+    QUANTISATION,
+    Shape,
+    config_of,
+    library,
+    random_tensors,
+    write_folder,
+    write_safetensors,
+)
+from decoder_oracle import TRAINED, WINDOWS, Tape, load_oracle, trace, trained
 
 from edgebit.decoder import canonical, ops
 from edgebit.decoder.model import NORMS, PROJECTIONS, Decoder
@@ -24,13 +32,14 @@ from edgebit.decoder.precision import Precision
 from edgebit.importers.base import load_decoder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the oracle's libraries
-SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "shakespeare"
 SOURCE = Precision(kv="f32", matrix="source")
 SHAPES = {
     "three heads": Shape(layers=1),
     "five heads": Shape(vocab=130, width=160, layers=2, heads=5, kv_heads=5, head_dim=32, ffn=96),
-    "seven heads": Shape(vocab=35, width=392, layers=1, heads=7, kv_heads=1, head_dim=56, ffn=520, context=160),
-    "wide heads": Shape(vocab=33, width=64, layers=2, heads=6, kv_heads=3, head_dim=40, ffn=132),
+    "seven heads": Shape(
+        vocab=35, width=392, layers=1, heads=7, kv_heads=1, head_dim=56, ffn=520, context=160
+    ),
+    "wide heads": Shape(vocab=33, width=64, layers=2, heads=4, kv_heads=2, head_dim=40, ffn=132),
 }
 
 
@@ -137,18 +146,27 @@ def test_packed_checkpoints(tmp_path: Path, bitnet: Any, family: str, storage: s
     biased = family == "LlamaForCausalLM" and shape == "five heads"
     write_folder(tmp_path / "m", family, storage, s, bias=biased)
     ids = random_ids(s, 2, min(s.context, 140))
-    say(f"{family} {storage}", check(load_decoder(tmp_path / "m"), trace(bitnet, load_oracle(bitnet, tmp_path / "m"), ids), ids))
+    say(
+        f"{family} {storage}",
+        check(load_decoder(tmp_path / "m"), trace(bitnet, load_oracle(bitnet, tmp_path / "m"), ids), ids),
+    )
 
 
 @pytest.mark.parametrize(
     ("family", "storage"),
-    [("LlamaForCausalLM", k) for k in ("tensor", "rows", "columns", "binary")] + [("Qwen3ForCausalLM", "group")],
+    [("LlamaForCausalLM", k) for k in ("tensor", "rows", "columns", "binary")]
+    + [("Qwen3ForCausalLM", "group")],
 )
-def test_checkpoints_trained_with_float_activations(tmp_path: Path, bitnet: Any, family: str, storage: str) -> None:
+def test_checkpoints_trained_with_float_activations(
+    tmp_path: Path, bitnet: Any, family: str, storage: str
+) -> None:
     s = Shape(vocab=67, width=384, layers=2, heads=3, kv_heads=1, head_dim=128, ffn=640)
     write_folder(tmp_path / "m", family, storage, s, dtype="F16")
     ids = random_ids(s, 2, 48)
-    say(f"{family} {storage}", check(load_decoder(tmp_path / "m"), trace(bitnet, load_oracle(bitnet, tmp_path / "m"), ids), ids))
+    say(
+        f"{family} {storage}",
+        check(load_decoder(tmp_path / "m"), trace(bitnet, load_oracle(bitnet, tmp_path / "m"), ids), ids),
+    )
 
 
 def test_1bitllms_architecture(tmp_path: Path, bitnet: Any) -> None:
@@ -169,3 +187,16 @@ def test_1bitllms_architecture(tmp_path: Path, bitnet: Any) -> None:
     ids = random_ids(s, 2, 48)
     tape = trace(bitnet, load_oracle(bitnet, tmp_path / "twin"), ids)
     say("1bitLLM", check(load_decoder(tmp_path / "m", masters="absmean"), tape, ids))
+
+
+@pytest.mark.parametrize("windows", [2, WINDOWS], ids=["some", "all"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_models(bitnet: Any, shared: Path, name: str, windows: int) -> None:
+    """Teacher-forced, a few windows of tokens at a time; all of them are 10 240 positions."""
+    folder, ids = trained(name, shared)
+    decoder, model = load_decoder(folder, **TRAINED[name]), load_oracle(bitnet, folder)
+    took: dict[str, float] = {}
+    for part in np.array_split(ids[:windows], max(1, windows // 4)):
+        for what, share in check(decoder, trace(bitnet, model, part), part).items():
+            took[what] = max(took.get(what, 0.0), share)
+    say(f"{name}, {ids[:windows].size} positions", took)

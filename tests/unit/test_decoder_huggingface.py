@@ -21,6 +21,7 @@ from decoder_files import (
     write_folder,
     write_safetensors,
 )
+from decoder_oracle import load_oracle
 
 from edgebit.decoder.model import PROJECTIONS
 from edgebit.decoder.precision import Precision
@@ -168,38 +169,6 @@ def test_transformers_loads_the_same_weights(
     assert error < 0.04, error  # int8 inputs in blocks of 128, where the library has floats
 
 
-def library_model(oracle: Any, folder: Path) -> Any:
-    """The folder in transformers, float32, with its own BitNet layers (its loader wants another package for those)."""
-    import torch
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils.quantization_config import BitNetQuantConfig
-
-    config = AutoConfig.from_pretrained(folder)
-    quant = BitNetQuantConfig(**{k: v for k, v in config.quantization_config.items() if k != "quant_method"})
-    del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
-    oracle.replace_with_bitnet_linear(model, ["lm_head"], quant)
-    rotary, cls = model.model.rotary_emb, type(model.model.rotary_emb)
-    model = model.to_empty(device="cpu")
-    model.model.rotary_emb = cls(config) if rotary is not None else None
-    stored_tensors = load_file(folder / "model.safetensors")
-    modules = dict(model.named_modules())
-    with torch.no_grad():
-        for name, tensor in stored_tensors.items():
-            owner, leaf = name.rsplit(".", 1)
-            target = getattr(modules[owner], leaf)
-            if (
-                leaf == "weight"
-                and isinstance(modules[owner], oracle.AutoBitLinear)
-                and tensor.dtype == torch.uint8
-            ):
-                tensor = oracle.unpack_weights(tensor, dtype=torch.float32)
-            target.copy_(tensor)
-        model.tie_weights()
-    return model
-
-
 @pytest.mark.parametrize("storage", ["multiply", "divide"])
 @pytest.mark.parametrize("family", ["BitNetForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM"])
 def test_logits_of_packed_checkpoints(tmp_path: Path, oracle: Any, family: str, storage: str) -> None:
@@ -210,7 +179,7 @@ def test_logits_of_packed_checkpoints(tmp_path: Path, oracle: Any, family: str, 
     decoder = load_decoder(tmp_path / "m")
     tokens = np.random.default_rng(0).integers(0, s.vocab, 24)
     with torch.no_grad():
-        want = library_model(oracle, tmp_path / "m")(torch.from_numpy(tokens)[None]).logits[0].numpy()
+        want = load_oracle(oracle, tmp_path / "m")(torch.from_numpy(tokens)[None]).logits[0].numpy()
     got = Reference(decoder, Precision("f32", "source", "token"), 64).run(tokens.tolist())
     near = np.abs(got - want) < 1e-3 * np.abs(want).max()
     assert near.mean() > 0.9, near.mean()  # the rest: a rounding of an activation that fell the other way
@@ -237,7 +206,7 @@ def test_logits_of_1bitllms_architecture(tmp_path: Path, oracle: Any) -> None:
     (tmp_path / "twin" / "config.json").write_text(json.dumps(config))
     tokens = np.random.default_rng(0).integers(0, s.vocab, 24)
     with torch.no_grad():
-        want = library_model(oracle, tmp_path / "twin")(torch.from_numpy(tokens)[None]).logits[0].numpy()
+        want = load_oracle(oracle, tmp_path / "twin")(torch.from_numpy(tokens)[None]).logits[0].numpy()
     got = Reference(decoder, Precision("f32", "source", "token"), 64).run(tokens.tolist())
     assert (np.abs(got - want) < 1e-3 * np.abs(want).max()).mean() > 0.9
     assert np.abs(got - want).max() < 0.05 * np.abs(want).max()

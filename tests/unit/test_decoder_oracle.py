@@ -1,128 +1,86 @@
-"""A trained model against transformers (float32, eager): accumulators, logits, choices, perplexity.
+"""Trained models against transformers (float32, eager): choices, perplexity, greedy text.
 
-Teacher-forced over 10 240 characters of a play. The oracle's own rounding flips int8 activations now and then; a
-choice may differ only where the oracle's two best logits are closer than such flips were seen to move logits.
+Over 10 240 tokens of a play. What both compute differs in the last place, which now and then moves an input of a projection
+to the next int8 value. How far that moves logits is measured in the oracle alone: it runs again with the inputs of all
+its projections moved by at most one unit in the last place. A choice may differ only where the oracle's two best are
+nearer than that.
 """
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from decoder_files import MODULES, library
+from decoder_oracle import TRAINED, WINDOW, WINDOWS, load_oracle, trained
 
 from edgebit.bench.npz import read_npz
-from edgebit.decoder import canonical, ops
-from edgebit.decoder.model import PROJECTIONS, Decoder
+from edgebit.decoder.model import Decoder
 from edgebit.decoder.precision import Precision
 from edgebit.decoder.reference import Reference, greedy
 from edgebit.importers.base import load_decoder
 from edgebit.ir.graph import Array, F32Array
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the oracle's libraries
-WINDOW, WINDOWS = 256, 40
-FLIP_BOUND = 0.5
-"""How far int8 flips moved a logit at most, with room: 0.3 was seen."""
-MODULES = {
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
+NOISES = 2
+SOURCE = Precision(kv="f32", matrix="source")
 
 
-@dataclass
+@dataclass(eq=False)
 class Oracle:
-    """transformers' model, what went through its projections on the first window, and its logits on all."""
+    """A trained model as EdgeBit reads it, transformers' model, and the tokens (windows, T)."""
 
+    name: str
     decoder: Decoder
-    ids: Array
-    quantised: dict[tuple[str, int], tuple[Array, Array]]
-    outputs: dict[str, F32Array]
-    logits: F32Array
     model: Any
+    ids: Array
+
+    def run(self, ids: Array) -> F32Array:
+        import torch
+
+        with torch.no_grad():
+            parts = [self.model(torch.from_numpy(p)).logits.numpy() for p in np.array_split(ids, 5)]
+        return np.concatenate(parts)
+
+    @cached_property
+    def logits(self) -> F32Array:
+        return self.run(self.ids)
+
+    @cache  # noqa: B019 - a handful live as long as the tests do
+    def flip_bound(self, windows: int) -> float:
+        """How far the difference of two logits moved at most when the inputs of projections moved by a unit."""
+        import torch
+
+        most = 0.0
+        for seed in range(NOISES):
+            random = torch.Generator().manual_seed(seed)
+
+            def noisy(_module: Any, given: tuple[Any, ...], random: Any = random) -> tuple[Any, ...]:
+                step = torch.randint(-1, 2, given[0].shape, generator=random)
+                return (given[0] * (1 + step * 2.0**-23),)
+
+            blocks = self.model.model.layers
+            hooks = [
+                b.get_submodule(m).register_forward_pre_hook(noisy) for b in blocks for m in MODULES.values()
+            ]
+            moved = self.run(self.ids[:windows]) - self.logits[:windows]
+            for hook in hooks:
+                hook.remove()
+            most = max(most, float((moved.max(-1) - moved.min(-1)).max()))
+        return most
 
 
-@pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    for name in ("torch", "transformers"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: there is no oracle")
-    import torch
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.integrations import bitnet
-    from transformers.utils.quantization_config import BitNetQuantConfig
-
-    folder = shared / "models" / "charlm_bitnet" / "packed_bitlinear"
-    decoder = load_decoder(folder)
-    text = (shared / "data" / "text" / "tinyshakespeare.txt").read_text()
-    chars = "".join(sorted(set(text)))
-    start = 1_000_000
-    ids = np.array([chars.index(c) for c in text[start : start + WINDOW * WINDOWS]]).reshape(WINDOWS, WINDOW)
-    assert len(chars) == decoder.spec.vocab
-    torch._dynamo.config.disable = True  # the oracle's helpers are wrapped in torch.compile
-    torch.set_num_threads(1)
-    config = AutoConfig.from_pretrained(folder)
-    quant = BitNetQuantConfig(**config.quantization_config)
-    del config.quantization_config  # its loader wants another package, its layers do not
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
-    bitnet.replace_with_bitnet_linear(model, ["lm_head"], quant)
-    missing, unexpected = model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
-    assert not unexpected
-    assert set(missing) <= {"lm_head.weight"}
-    model.tie_weights()
-    captured: dict[tuple[str, int], tuple[Array, Array]] = {}
-    outputs: dict[str, F32Array] = {}
-
-    def watch(role: str, layer: int, module: Any) -> None:
-        act, finish = bitnet.BitLinear.activation_quant, bitnet.BitLinear.post_quant_process
-
-        def activation_quant(x: Any, num_bits: int = 8) -> Any:
-            q, scale = act(module, x, num_bits)
-            captured[role, layer] = (q[0].numpy().copy(), np.empty(0))
-            return q, scale
-
-        def post_quant_process(y: Any, input_scale: Any, weight_scale: Any) -> Any:
-            captured.setdefault((role, layer), (np.empty(0), np.empty(0)))
-            captured[role, layer] = (captured[role, layer][0], y[0].numpy().copy())
-            return finish(module, y, input_scale, weight_scale)
-
-        module.activation_quant = activation_quant
-        module.post_quant_process = post_quant_process
-
-    for layer, block in enumerate(model.model.layers):
-        for role, path in MODULES.items():
-            watch(role, layer, block.get_submodule(path))
-        block.register_forward_hook(
-            lambda _m, _i, out, n=layer: outputs.__setitem__(
-                f"layer{n}",
-                (out[0] if isinstance(out, tuple) else out)
-                .reshape(-1, decoder.spec.width)[:WINDOW]
-                .numpy()
-                .copy(),
-            )
-        )
-    with torch.no_grad():
-        model(torch.from_numpy(ids[:1]))
-        first, hidden = dict(captured), dict(outputs)
-        logits = np.concatenate([model(torch.from_numpy(row[None])).logits[0].numpy()[None] for row in ids])
-    return Oracle(decoder, ids, first, hidden, logits, model)
-
-
-def test_accumulators_are_equal_for_the_oracles_activations(oracle: Oracle) -> None:
-    precision = Precision(kv="f32", matrix="source")
-    assert len(oracle.quantised) == len(PROJECTIONS) * oracle.decoder.spec.layers
-    for (role, layer), (q, sums) in oracle.quantised.items():
-        p = canonical.projection(oracle.decoder, role, layer, precision)
-        (ours,) = ops.accumulate(q.astype(np.int8), p)
-        assert np.array_equal(ours, sums.astype(np.int64)), (role, layer)
+@pytest.fixture(scope="module", params=TRAINED)
+def oracle(request: pytest.FixtureRequest, shared: Path) -> Iterator[Oracle]:
+    folder, ids = trained(request.param, shared)
+    with library() as bitnet:
+        decoder = load_decoder(folder, **TRAINED[request.param])
+        yield Oracle(request.param, decoder, load_oracle(bitnet, folder), ids)
 
 
 def free_running(oracle: Oracle, precision: Precision, windows: int) -> F32Array:
@@ -134,17 +92,23 @@ def free_running(oracle: Oracle, precision: Precision, windows: int) -> F32Array
     return np.stack(out)
 
 
-def test_the_likeliest_characters_agree(oracle: Oracle) -> None:
-    ours = free_running(oracle, Precision(kv="f32", matrix="source"), WINDOWS)
-    same = ours.argmax(-1) == oracle.logits.argmax(-1)
-    difference = np.abs(ours - oracle.logits).max(-1)
-    assert same.size >= 10_000
+@pytest.mark.parametrize("windows", [8, WINDOWS], ids=["some", "all"])
+def test_the_likeliest_tokens_agree(oracle: Oracle, windows: int) -> None:
+    ours, theirs = free_running(oracle, SOURCE, windows), oracle.logits[:windows]
+    same = ours.argmax(-1) == theirs.argmax(-1)
+    difference = np.abs(ours - theirs).max(-1)
+    best = np.sort(theirs, axis=-1)
+    bound = oracle.flip_bound(windows)
+    gap = (best[..., -1] - best[..., -2])[~same]
+    print(
+        f"{oracle.name}: {same.mean():.4%} of {same.size} agree; the others' two best are {np.sort(gap)[::-1][:3]} apart "
+        f"at most; flips move {bound:.3f}; logits differ by {np.median(difference):.1e} in the "
+        f"median, {difference.max():.3f} at most"
+    )
+    assert windows < WINDOWS or same.size >= 10_000
     assert same.mean() >= 0.999, f"{same.mean():.5f}"
-    best = np.sort(oracle.logits, axis=-1)
-    gap = best[..., -1] - best[..., -2]
-    assert (gap[~same] < 2 * difference[~same] + 1e-6).all()
-    assert difference.max() < FLIP_BOUND, difference.max()
-    assert np.median(difference) < 1e-4, np.median(difference)
+    assert (gap < bound).all(), gap
+    assert difference.max() < 2 * bound
 
 
 def perplexity(logits: F32Array, ids: Array) -> float:
@@ -155,38 +119,40 @@ def perplexity(logits: F32Array, ids: Array) -> float:
 
 
 @pytest.mark.parametrize("kv", ["f32", "f16", "int8"])
-@pytest.mark.parametrize("matrix", ["source", "int8"])
+@pytest.mark.parametrize("matrix", ["source", "int8", "int4"])
 def test_perplexity_is_the_oracles(oracle: Oracle, kv: str, matrix: str) -> None:
+    """Heads of four bits lose something, which is printed and not bounded tightly."""
     windows = 8
     want = perplexity(oracle.logits[:windows], oracle.ids[:windows])
     ours = free_running(oracle, Precision(kv=kv, matrix=matrix), windows)  # type: ignore[arg-type]
     got = perplexity(ours, oracle.ids[:windows])
-    assert abs(got / want - 1) < 1e-3, (got, want)
+    print(
+        f"{oracle.name}, {kv} keys and values, {matrix} head: {got:.4f}, the oracle's {want:.4f} ({got / want - 1:+.3%})"
+    )
+    assert abs(got / want - 1) < (0.05 if matrix == "int4" else 1e-3), (got, want)
 
 
 def test_golden_logits(oracle: Oracle, shared: Path) -> None:
+    if oracle.name == "shipped":
+        pytest.skip("golden logits came with the shared model")
     golden = read_npz(shared / "models" / "charlm_bitnet" / "golden.npz")
-    ref = Reference(oracle.decoder, Precision(kv="f32", matrix="source"), WINDOW)
-    ours = ref.run(golden["input_ids"][0].tolist())
+    ours = Reference(oracle.decoder, SOURCE, WINDOW).run(golden["input_ids"][0].tolist())
     assert np.abs(ours - golden["logits"][0]).max() < 1e-2  # the golden run was on the float masters
     assert (ours.argmax(-1) == golden["logits"][0].argmax(-1)).all()
 
 
 def test_greedy_text_is_the_oracles(oracle: Oracle) -> None:
-    """20 prompts; a difference may only start where the oracle's two best are nearly equal."""
-    import torch
-
-    ref = Reference(oracle.decoder, Precision(kv="f32", matrix="source"), WINDOW)
+    """20 prompts; a text may only part from the oracle's where its two best are nearly equal. Where is printed."""
+    ref = Reference(oracle.decoder, SOURCE, WINDOW)
+    parted = []
     for n in range(20):
         prompt = oracle.ids[n, : 8 + n].tolist()
         ours = greedy(ref, prompt, 40)
-        with torch.no_grad():
-            logits = oracle.model(torch.tensor([prompt + ours])).logits[0].numpy()
-        for i, token in enumerate(ours):
-            row = logits[len(prompt) - 1 + i]
-            assert row[token] >= row.max() - 2 * FLIP_BOUND
-            if row.argmax() != token:
-                break
-        else:
-            continue
-        assert i > 0 or row.max() - row[token] < FLIP_BOUND
+        rows = oracle.run(np.array([prompt + ours] * 5))[0, len(prompt) - 1 : -1]
+        where = next((i for i, token in enumerate(ours) if rows[i].argmax() != token), None)
+        if where is not None:
+            gap = float(rows[where].max() - rows[where, ours[where]])
+            parted.append((n, where, gap))
+            assert gap < oracle.flip_bound(WINDOWS)
+    print(f"{oracle.name}: of 20 greedy texts of 40 tokens {len(parted)} part (prompt, token, gap): {parted}")
+    assert len(parted) <= 4
