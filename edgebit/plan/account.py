@@ -4,10 +4,15 @@ Weights, state and arena are exact. Code, stack, other constants and the program
 from tables that tests/tools/measure_bounds.py measured on real builds: runtime_c/cores/bounds/<core>.toml,
 one section a toolchain. Kernels and library helpers are in the table by function; a function it does not
 know is taken to be as large as the largest of its kind.
+
+The host's table is that of its kind of processor (host-x86_64.toml): another has none until it is measured. A host's stack
+is not in the account: it belongs to the system, which gives programs megabytes of it, and nobody here reads it from their
+code.
 """
 
 from __future__ import annotations
 
+import platform
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +46,8 @@ class Bounds:
     arguments of calls, in networks of up to so many layers. layer_*: what each layer adds to the model's own functions and tables, and
     argument_code: each argument of its call.
     functions: code of each kernel file and of each generated driver. helpers: code of each library function;
-    needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included.
+    needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included. compiler: whose version
+    they were measured with, for the host, which has a compiler of its own.
     """
 
     code: int
@@ -58,6 +64,7 @@ class Bounds:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[str, int] = field(default_factory=dict)
     measured: bool = True
+    compiler: str = ""
 
 
 UNMEASURED = Bounds(
@@ -84,9 +91,15 @@ def load_bounds(core: Core, toolchain: str = "zig", board: str = "") -> Bounds:
     return _read_bounds(core.name, toolchain, board)
 
 
+def bounds_name(core: str) -> str:
+    """What the table of a core is called: for the host, that of this machine's kind of processor."""
+    machine = platform.machine().lower().replace("amd64", "x86_64")
+    return f"host-{machine}" if core == "host" else core
+
+
 @cache
 def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
-    path = data_dir("runtime_c") / "cores" / "bounds" / f"{core}.toml"
+    path = data_dir("runtime_c") / "cores" / "bounds" / f"{bounds_name(core)}.toml"
     if not path.is_file():
         return UNMEASURED
     d = tomllib.loads(path.read_text()).get(toolchain)
@@ -105,6 +118,7 @@ def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
         helpers=d.get("helpers", {}),
         needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
         stacks=d.get("stacks", {}),
+        compiler=d.get("compiler", ""),
     )
 
 
@@ -320,7 +334,7 @@ def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
         FitRow(FLASH, "other constants", const_bound(bounds, lowered), "upper bound"),
         FitRow(RAM, "arena", plan.arena_bytes, "exact"),
         FitRow(RAM, "state", plan.state_bytes, "exact"),
-        FitRow(RAM, "stack", stack, "upper bound"),
+        *([] if plan.core.family == "host" else [FitRow(RAM, "stack", stack, "upper bound")]),
         FitRow(RAM, "program data", data, "upper bound"),
     )
     totals = {}

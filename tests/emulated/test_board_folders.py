@@ -81,7 +81,7 @@ def check_sizes(folder: ExportFolder, built: BuildResult) -> None:
     if built.toolchain.startswith("zig"):
         boot = sum(m.length for m in folder.board().memories if m.kind == "boot")
         assert linked["code"] - boot <= promised["code"]
-        assert linked.get("stack", 0) <= promised["stack"]  # that of the host is not known
+        assert linked.get("stack", 0) <= promised.get("stack", 0)  # that of the host is not known
 
 
 @pytest.mark.parametrize("chain", ["zig", "gcc"])
@@ -102,12 +102,18 @@ def test_board_computes_what_the_reference_does(name: str, chain: str, export: E
     assert folder.manifest["certificate"] == export("host").folder.manifest["certificate"]
     built = build_export(folder.path, toolchain=chain)
     check_sizes(folder, built)
-    if board.core.is_cortex_m or load_bounds(board.core, chain).measured:
+    bounds = load_bounds(board.core, chain)
+    another = bounds.compiler not in ("", find_toolchain(chain).version(board.core))
+    if (board.core.is_cortex_m or bounds.measured) and not another:
         check_account(plan, built, chain)
     with connect(folder, emulate=None if name == "host" else "", toolchain=chain) as device:
         result = verify(folder, device.link, golden(folder))
     assert result.bit_exact
     assert result.certificate == folder.manifest["certificate"]
+    if another:
+        pytest.skip(
+            f"{name} is bit-exact; only its code was not held to a table measured with {bounds.compiler}"
+        )
 
 
 @pytest.mark.parametrize("name", MICRO)

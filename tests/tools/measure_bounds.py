@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import tempfile
 from collections import defaultdict
@@ -30,7 +31,15 @@ from edgebit.board import Board
 from edgebit.core import Core, load_core
 from edgebit.ir.graph import DType, Graph, Node, Quant, Tensor
 from edgebit.ops.base import Sample, infer_all
-from edgebit.plan.account import arguments, kind_of, parts_of, plain_name, stacked_arguments, table_bytes
+from edgebit.plan.account import (
+    arguments,
+    bounds_name,
+    kind_of,
+    parts_of,
+    plain_name,
+    stacked_arguments,
+    table_bytes,
+)
 from edgebit.plan.kernels import candidates
 from edgebit.plan.plan import Plan, make_plan
 from edgebit.toolchain.base import find_toolchain
@@ -41,6 +50,7 @@ from edgebit.toolchain.stack import CallGraph, StackReport, stack_usage
 RUN_MARGIN = 2  # compilers spill one register or two more in some networks
 _ROOM = 1 << 22
 CODE_MARGIN = 64  # the linker aligns what it puts together
+HOST_MARGIN = 320  # and instructions of the host are of many lengths
 _OF_THE_MODEL = re.compile(r"measure_|l\d+_|eb_code_|(inputs|outputs)$")
 
 
@@ -77,14 +87,18 @@ class Built:
     def __init__(self, samples: Sequence[Sample], forced: dict[str, str], board: Board, chain: str) -> None:
         g, values = merge(samples)
         self.plan = make_plan(g, board.core, board, kernels=forced)
+        self.alignment = 16 if board.core.family == "host" else 4  # of functions
         with tempfile.TemporaryDirectory() as tmp:
             elf = Path(tmp) / "measure.elf"
             job = read_recipe(export(self.plan, values, board, Path(tmp))).job(elf)
             find_toolchain(chain).build(job)
             self.image = Image(elf)
-            self.stack = stack_usage(elf, board.core)
-            self.graph = CallGraph(self.image, board.core)
-            self.graph.deepest(self.graph.function(self.image.entry, "reset"))
+            self.stack: StackReport | None = None  # the host's programs are not analysed
+            self.graph: CallGraph | None = None
+            if board.core.family != "host":
+                self.stack = stack_usage(elf, board.core)
+                self.graph = CallGraph(self.image, board.core)
+                self.graph.deepest(self.graph.function(self.image.entry, "reset"))
         self.code = _in_flash(self.image, board)
         self.const = self.image.sizes().const - self.plan.weight_bytes
         self.const -= sum(table_bytes(layer.lowered) for layer in self.plan.layers)
@@ -119,6 +133,9 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     for layers in (3, 6, 12, 24, 48):
         built = Built([chain_sample(layers, some // 8)], {}, boards[0], chain)
         called = [layer.lowered for layer in built.plan.layers if not layer.lowered.alias]
+        if built.stack is None:
+            runs[len(called)] = 0
+            break
         frame = built.stack.frames["measure_run"] - stacked_arguments(called, core)
         frame += RUN_MARGIN * (8 if core.is_64bit else 4)
         runs[len(called)] = max(frame, *runs.values()) if runs else frame
@@ -128,7 +145,8 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         program = {
             what: getattr(tiny, what) - round(4 * steps[what][0]) for what in ("code", "const", "data")
         }
-        program["code"] += CODE_MARGIN - tiny.size_of("eb_lut_s8__ref")
+        margin = HOST_MARGIN if core.family == "host" else CODE_MARGIN
+        program["code"] += margin - tiny.size_of("eb_lut_s8__ref")
         program["const"] += tables.const
         program["stack"] = stack_above_run(Built([large], {}, board, chain).stack)
         programs[board.name] = program
@@ -143,8 +161,10 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     }
 
 
-def stack_above_run(found: StackReport) -> int:
+def stack_above_run(found: StackReport | None) -> int:
     """From reset to the model's run function, with what an exception pushes; the deepest path goes there."""
+    if found is None:
+        return 0
     names = [name for name, _ in found.path]
     above = found.path[: names.index("measure_run")]
     return found.exception + sum(used for _, used in above)
@@ -202,10 +222,11 @@ def batches(core_name: str) -> list[tuple[list[Sample], dict[str, str]]]:
 class Tables:
     """Sizes and stacks of the functions of kernels, drivers and library helpers, the largest seen of each.
 
-    const sums the constant tables of all kernels.
+    const sums the constant tables of all kernels and, on the host, constants without a name, which vector code takes from memory.
     """
 
     def __init__(self, base: Built) -> None:
+        self._base_const, self._nameless = base.const, 0
         self.base = {plain(f.name) for f in base.image.functions} - {"eb_lut_s8__ref"}
         self.functions: dict[str, int] = {}
         self.helpers: dict[str, int] = {}
@@ -216,7 +237,7 @@ class Tables:
 
     @property
     def const(self) -> int:
-        return sum(self._objects.values())
+        return sum(self._objects.values()) + self._nameless
 
     def add(self, built: Built) -> None:
         lowered = [layer.lowered for layer in built.plan.layers]
@@ -228,7 +249,7 @@ class Tables:
         for f in sorted(built.image.functions, key=lambda f: f.start):
             name = plain_name(plain(f.name))
             part = next((p for p in parts if name == p or name.startswith(p + "_")), None)
-            size = -(-(f.end - f.start) // 4) * 4
+            size = -(-(f.end - f.start) // built.alignment) * built.alignment
             if part is not None:
                 owner[f.name] = part
                 found[part][name] = max(found[part].get(name, 0), size)
@@ -252,11 +273,18 @@ class Tables:
                 continue
             if o.name not in self._known and o.name not in weights and not _OF_THE_MODEL.match(o.name):
                 self._objects[o.name] = max(self._objects.get(o.name, 0), o.size)
+        if built.graph is None:
+            self._nameless += max(0, built.const - self._base_const)
 
     def _add_calls(self, built: Built, owner: dict[str, str], beside: Sequence[str]) -> None:
         """What each part calls: stack, and library functions. One of these that nothing reaches was linked
-        because it shares an archive member with its neighbour."""
+        because it shares an archive member with its neighbour. Where calls are not read, every part may call every one."""
         needs: dict[str, set[str]] = defaultdict(set)
+        if built.graph is None:
+            for part in set(owner.values()):
+                self.needs[part] |= set(beside)
+                self.needs[kind_of(part)] |= set(beside)
+            return
         for f in built.image.functions:
             part = owner.get(f.name)
             if part is None:
@@ -280,15 +308,18 @@ class Tables:
 
 
 def write_bounds(core: Core, found: dict[str, dict[str, Any]]) -> None:
-    path = core.path.parent / "bounds" / f"{core.name}.toml"
+    path = core.path.parent / "bounds" / f"{bounds_name(core.name)}.toml"
     path.parent.mkdir(exist_ok=True)
+    title = f"host ({platform.machine()})" if core.family == "host" else core.title
     lines = [
-        f"# Bytes of code and stack on the {core.title}, by toolchain, measured by tests/tools/measure_core.py.",
+        f"# Bytes of code and stack on the {title}, by toolchain, measured by tests/tools/measure_core.py.",
         "# programs: everything that is not the model, by board. layer: for each layer. runs: the stack frame of",
         "# the model's run function, in networks of up to so many layers. functions, stacks: each kernel and driver",
         "# (stack with all it calls). helpers: library functions; needs: which a kernel or driver pulls in.",
     ]
     for chain, tables in found.items():
+        if core.family == "host":
+            lines.append(f'\n[{chain}]\ncompiler = "{find_toolchain(chain).version(core)}"')
         for table, entries in tables.items():
             lines.append(f"\n[{chain}.{table}]")
             for k in sorted(entries):
