@@ -92,20 +92,27 @@ def vector_kernels(core: str) -> list[Kernel]:
     return [k for family in ("tmatvec_s8", "tmatmat_s8") for k in kernels(core, family) if k.variant != "ref"]
 
 
-@pytest.fixture(scope="module")
-def runners(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Runner]]:
-    """By core: every vector kernel it can run."""
-    out = tmp_path_factory.mktemp("simd")
-    found: dict[str, list[Runner]] = {}
-    for core in CORES:
+class Runners(dict[str, list[Runner]]):
+    """By core, made when asked for: every vector kernel it can run."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self.out = out
+
+    def __missing__(self, core: str) -> list[Runner]:
         mine = vector_kernels(core)
         paths = [k.path for k in mine]
         if core == "host":
-            found[core] = [Native(library(out, paths), k) for k in mine] if mine else []
+            self[core] = [Native(library(self.out, paths), k) for k in mine] if mine else []
         else:
-            machine = Machine(core, build(core, paths, out / f"{core}.elf", mine[0].symbol))
-            found[core] = [Emulated(machine, k) for k in mine]
-    return found
+            machine = Machine(core, build(core, paths, self.out / f"{core}.elf", mine[0].symbol))
+            self[core] = [Emulated(machine, k) for k in mine]
+        return self[core]
+
+
+@pytest.fixture(scope="module")
+def runners(tmp_path_factory: pytest.TempPathFactory) -> Runners:
+    return Runners(tmp_path_factory.mktemp("simd"))
 
 
 def library(out: Path, paths: list[Path]) -> ctypes.CDLL:
