@@ -10,6 +10,7 @@ import numpy as np
 
 from edgebit.bench.kernel_shapes import NODE, Shape
 from edgebit.board import Board
+from edgebit.core import Core
 from edgebit.ir.graph import Array, Graph, Node
 from edgebit.ops.base import op_of
 from edgebit.plan.kernels import Candidate, Optimize, candidates, rank
@@ -62,6 +63,11 @@ class Task:
     predicted: float | None
     macs: int
     weight_bytes: int
+
+    def counted(self, metric: str, core: Core) -> Task:
+        """The task without its prediction if what was counted is not what the core's table prices: instructions
+        where nothing here models its cycles."""
+        return self if metric == core.metric else dataclasses.replace(self, predicted=None)
 
     def row(self, metric: str, value: float, exact: bool, reference: float | None = None) -> Row:
         """The row of a measured cost: of a layer per MAC, of a network as it is.

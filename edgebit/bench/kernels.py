@@ -139,7 +139,10 @@ def measure_layers(graph: Graph, tasks: Sequence[Task], board: Board, toolchain:
         half = len(tasks) // 2
         parts = (tasks[:half], tasks[half:])
         return [r for part in parts for r in measure_layers(graph, part, board, toolchain)]
-    return [t.row(metric, cost, exact) for t, (cost, exact) in zip(tasks, found, strict=True)]
+    return [
+        t.counted(metric, board.core).row(metric, cost, exact)
+        for t, (cost, exact) in zip(tasks, found, strict=True)
+    ]
 
 
 def measure_network(plan: Plan, task: Task, board: Board, toolchain: str | None) -> Row | Skipped:
@@ -148,7 +151,9 @@ def measure_network(plan: Plan, task: Task, board: Board, toolchain: str | None)
         metric, found = count_plan(plan, board, toolchain)
     except FitError as e:
         return Skipped(task.shape.name, task.kernel, str(e))
-    return task.row(metric, sum(cost for cost, _ in found), all(exact for _, exact in found))
+    return task.counted(metric, board.core).row(
+        metric, sum(cost for cost, _ in found), all(exact for _, exact in found)
+    )
 
 
 def time_on_host(made: Sequence[tuple[Plan, Task]], board: Board, toolchain: str | None) -> Measured:

@@ -164,31 +164,68 @@ def test_every_variant_agrees_with_its_reference(tmp_path: Path) -> None:
 
 PLANTED = [
     (
+        "mask4-shift",
         "tmatvec_s8__mve",
         "mask4_mve.h",
         '"asr %[all], %[all], #6\\n"',
         '"asr %[all], %[all], #5\\n"',
         "differs",
     ),
-    ("tmatvec_s8__mve", "mask4_mve.h", "vdupq_n_u8(0x30)", "vdupq_n_u8(0x10)", "differs from ref"),
-    ("tmatvec_s8__mve", "tmatvec_s8__mve.c", "(cols + 15) >> 4", "(cols + 31) >> 4", "differs from ref"),
-    ("tmatvec_s8__mve", "tmatvec_s8__mve.c", "acc + rows;", "acc + rows + 1;", "outside acc"),
-    ("tmatvec_s8__mve", "sum_mve.h", '"r"(steps - 1)', '"r"((steps - 1) / 2)', "differs from ref"),
-    ("tmatvec_s8__mve_mask7", "tmatvec_s8__mve_mask7.c", "-5 * sum", "-4 * sum", "differs from ref"),
     (
+        "mask4-mask",
+        "tmatvec_s8__mve",
+        "mask4_mve.h",
+        "vdupq_n_u8(0x30)",
+        "vdupq_n_u8(0x10)",
+        "differs from ref",
+    ),
+    (
+        "mask4-steps",
+        "tmatvec_s8__mve",
+        "tmatvec_s8__mve.c",
+        "(cols + 15) >> 4",
+        "(cols + 31) >> 4",
+        "differs from ref",
+    ),
+    ("mask4-rows", "tmatvec_s8__mve", "tmatvec_s8__mve.c", "acc + rows;", "acc + rows + 1;", "outside acc"),
+    (
+        "mask4-sum",
+        "tmatvec_s8__mve",
+        "sum_mve.h",
+        '"r"(steps - 1)',
+        '"r"((steps - 1) / 2)',
+        "differs from ref",
+    ),
+    (
+        "mask7-start",
+        "tmatvec_s8__mve_mask7",
+        "tmatvec_s8__mve_mask7.c",
+        "-5 * sum",
+        "-4 * sum",
+        "differs from ref",
+    ),
+    (
+        "mask7-store",
         "tmatvec_s8__mve_mask7",
         "tmatvec_s8__mve_mask7.c",
         "str r10, [r7, #-4]",
         "str r4, [r7, #-4]",
         "differs",
     ),
-    ("tmatmat_s8__mve", "tmatmat_s8__mve.c", "t + i < tokens ? t + i : t;", "t + i;", "acc"),
-    ("tmatmat_s8__mve", "tmatmat_s8__mve.c", "movs r4, #0\\n mov r10", "movs r4, #1\\n mov r10", "differs"),
+    ("tokens-second", "tmatmat_s8__mve", "tmatmat_s8__mve.c", "t + i < tokens ? t + i : t;", "t + i;", "acc"),
+    (
+        "tokens-zero",
+        "tmatmat_s8__mve",
+        "tmatmat_s8__mve.c",
+        "movs r4, #0\\n mov r10",
+        "movs r4, #1\\n mov r10",
+        "differs",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("variant", "file", "text", "bug", "message"), PLANTED, ids=[f"{p[1]}-{p[2][:24]}" for p in PLANTED]
+    ("variant", "file", "text", "bug", "message"), [p[1:] for p in PLANTED], ids=[p[0] for p in PLANTED]
 )
 def test_a_planted_bug_is_found(
     variant: str, file: str, text: str, bug: str, message: str, tmp_path: Path
