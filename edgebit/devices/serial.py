@@ -80,8 +80,14 @@ def explain(port: str, error: BaseException) -> PortError:
     if number == errno.EBUSY or "lock" in text.lower() or "busy" in text.lower():
         return PortError(f"{port} is busy: close the serial monitor or ModemManager (see `fuser {port}`)")
     if number == errno.ENOENT or "FileNotFoundError" in text:
-        return PortError(f"there is no port {port}; `edgebit boards` lists those that exist")
+        return PortError(f"there is no port {port}; ports here: {_ports()}")
+    if number in (errno.ENOTTY, errno.EISDIR, errno.ENODEV, errno.ENXIO) or "(25, " in text:
+        return PortError(f"{port} is not a serial port; ports here: {_ports()}")
     return PortError(f"cannot open {port}: {text}")
+
+
+def _ports() -> str:
+    return ", ".join(p.device for p in list_serial_ports()) or "none"
 
 
 def _rule(port: str) -> str:

@@ -120,9 +120,9 @@ def expected(
         return [plug_in], else_
 
 
-def ask(board: Board, chosen: Chosen) -> list[str]:
-    """The last step of a dry run: whether the board can be asked who it is."""
-    if chosen.port is None and chosen.host is None and not connected_ports(board):
+def ask(board: Board, chosen: Chosen, *, own_usb: bool = False) -> list[str]:
+    """The last step of a dry run: whether the board can be asked who it is. own_usb: as in `confirm`."""
+    if not own_usb and chosen.port is None and chosen.host is None and not connected_ports(board):
         return [
             f"not ask the board who it is, since no serial port of it is known (link: {board.link}; --port names it)"
         ]

@@ -52,12 +52,13 @@ class Uf2Flasher:
             plug_in if port is None else f"close {port} at 1200 baud, which restarts the board into BOOTSEL"
         )
         first, drive = expected(lambda: find_drive(board, chosen.volume), chosen.volume, ask_it, "its drive")
+        own_usb = board.usb is not None and (bool(first) or port is not None or _waits(board))
         return [
             *first,
             f"check that {drive} is a {board.title} by its {INFO}",
             f"copy {image} to {_NAME} on {drive} and flush them",
             f"wait up to {RESTART_SECONDS:g} s for the board to restart, which takes the drive away",
-            *ask(board, chosen),
+            *ask(board, chosen, own_usb=own_usb),
         ]
 
     def run(

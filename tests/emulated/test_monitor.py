@@ -69,7 +69,15 @@ def test_serial_port_with_a_board_behind_it(
 
 def test_errors_are_sentences(edgebit: Callable[..., Any], tmp_path: Path) -> None:
     missing = tmp_path / "ttyX"
-    assert str(missing) in edgebit("monitor", "--port", missing, "--json", code=8).json["error"]
+    for port, why in (
+        (missing, "there is no port"),
+        (tmp_path, "is not a serial port"),
+        (__file__, "is not a ser"),
+    ):
+        said = edgebit("monitor", "--port", port, "--json", code=8).json["error"]
+        assert str(port) in said
+        assert why in said
+        assert "ports here" in said
     assert "--port" in edgebit("monitor", "--board", "teensy-4.1", "--json", code=6).json["error"]
     edgebit("monitor", "--emulate", "--port", "x", "--json", code=2)
 

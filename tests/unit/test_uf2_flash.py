@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from edgebit.board import load_board
+from edgebit.devices.find import UsbDevice
 from edgebit.errors import NoBoardError, ToolchainError, UsageError, WriteError, WrongBoardError
 from edgebit.flash import base, msd, uf2
 from edgebit.flash.base import Chosen, choose_flasher, flashers
@@ -116,6 +117,11 @@ def test_the_file_arrives_and_the_board_restarts(
     steps = uf2.FLASHER.steps(PICO, built)
     assert any(str(d) in s for s in steps)
     assert [p.name for p in d.iterdir()] == [uf2.INFO], "a dry run writes nothing"
+    assert steps[-1].startswith("not ask the board"), "nothing says that the drive is its own USB's"
+    monkeypatch.setattr(uf2, "usb_devices", lambda: [UsbDevice(0x2E8A, 0x0003, "RP2 Boot", "", "1-1")])
+    assert steps[:-1] == uf2.FLASHER.steps(PICO, built)[:-1]
+    assert "compare the model and the image" in uf2.FLASHER.steps(PICO, built)[-1]
+    monkeypatch.setattr(uf2, "usb_devices", list)
     boot_rom(d)
     said = uf2.FLASHER.run(PICO, built)
     assert "restarted" in said
