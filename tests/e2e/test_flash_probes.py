@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +68,40 @@ def test_chip_is_known_with_a_flash_algorithm(name: str) -> None:
     last = max(m.origin + m.length for m in board.memories if m.kind == "flash") - 1
     if board.core.name != "cortex-m33":  # pyOCD describes less flash for the RP2350 than the Pico 2 has
         assert chip.MEMORY_MAP.get_region_for_address(last).is_flash
+
+
+class Wire:
+    """A probe with nothing at its end, as pyOCD asks of one before it connects."""
+
+    vendor_name, product_name, unique_id = "nobody", "a wire", "0"
+
+    def __getattr__(self, name: str) -> Any:
+        return None if name.startswith("_") else lambda *_args, **_more: None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_pyocd_takes_the_image(digits: Callable[[str], Path]) -> None:
+    """Its own loader splits it into the chip's sectors and pages, each byte in its place; only the wire is missing."""
+    session = pytest.importorskip("pyocd.core.session", reason="pyOCD is not installed").Session
+    loader_of = importlib.import_module("pyocd.flash.loader").FlashLoader
+    real = {n: build_export(digits(n)).bin.read_bytes() for n in ("pico", "nrf52840-dk")}
+    for name in sorted(set(PROBED) - NEEDS_PACK):
+        board, image = load_board(name), real.get(name, bytes(range(256)) * 100)
+        options = {"target_override": pyocd.known_target(board), "no_config": True}
+        opened = session(Wire(), options=options, auto_open=False)
+        opened.target.create_flash()
+        opened.target.cores[0] = SimpleNamespace(node_name=None)
+        opened.target.selected_core = 0
+        loader = loader_of(opened)
+        loader.add_data(flash_start(board), image)
+        (builder,) = loader._builders.values()
+        builder._build_sectors_and_pages(False)
+        pages = {p.addr: bytes(p.data) for p in builder.page_list}
+        assert b"".join(pages[at] for at in sorted(pages))[: len(image)] == image, name
+        assert min(pages) == flash_start(board)
+        assert all(s.addr % s.size == 0 for s in builder.sector_list)
+        del opened, loader, builder
+        gc.collect()  # pyOCD leaves an archive of register descriptions open
 
 
 def test_no_probe_is_said(digits: Callable[[str], Path], edgebit: Callable[..., Any]) -> None:
