@@ -1,4 +1,4 @@
-"""UF2 flashing onto real FAT file systems: images mounted with fusefat, unmounted under a writer's feet."""
+"""Flashing onto drives that are real FAT file systems: images mounted with fusefat, unmounted under a writer's feet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgebit.flash import base, uf2
+from edgebit.flash import base, msd, uf2
 from edgebit.toolchain.uf2 import read_uf2
 
 TOOLS = ("fusefat", "fusermount", "mkfs.vfat", "mcopy")
@@ -25,21 +25,25 @@ pytestmark = pytest.mark.skipif(
 
 
 class Drive:
-    """A FAT image as the boot ROM shows one, mounted."""
+    """A FAT image as the boot ROM shows one, mounted; or, with a `code`, as an ST-LINK with that board's number does."""
 
-    def __init__(self, root: Path, name: str, board_id: str, kib: int, used: int) -> None:
+    def __init__(
+        self, root: Path, name: str, board_id: str, kib: int, used: int, code: str, *, writable: bool
+    ) -> None:
         self.image, self.mount = root / f"{name}.img", root / name
         self.mount.mkdir()
         self.image.write_bytes(bytes(kib << 10))
-        info = root / uf2.INFO
+        info = root / ("MBED.HTM" if code else uf2.INFO)
         info.write_text(f"UF2 Bootloader v3.0\r\nModel: Raspberry Pi\r\nBoard-ID: {board_id}\r\n")
+        if code:
+            info.write_text(f"<meta content='0; url=https://os.mbed.com/platforms/?code={code}0221066FFF'/>")
         run("mkfs.vfat", "-n", "RPI-RP2", str(self.image))
         run("mcopy", "-i", str(self.image), str(info), "::")
         if used:
             (root / "OTHER.BIN").write_bytes(bytes(used << 10))
             run("mcopy", "-i", str(self.image), str(root / "OTHER.BIN"), "::")
         self.server = subprocess.Popen(
-            ["fusefat", "-f", "-o", "rw+", str(self.image), str(self.mount)],
+            ["fusefat", "-f", "-o", "rw+" if writable else "ro", str(self.image), str(self.mount)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -72,13 +76,22 @@ def run(*command: str) -> None:
 def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Drive]]:
     made: list[Drive] = []
 
-    def make(name: str = "a", board_id: str = "RPI-RP2", kib: int = 2048, used: int = 0) -> Drive:
-        made.append(Drive(tmp_path, name, board_id, kib, used))
+    def make(
+        name: str = "a",
+        board_id: str = "RPI-RP2",
+        kib: int = 2048,
+        used: int = 0,
+        code: str = "",
+        *,
+        writable: bool = True,
+    ) -> Drive:
+        made.append(Drive(tmp_path, name, board_id, kib, used, code, writable=writable))
         monkeypatch.setenv(base.VOLUMES, os.pathsep.join(str(d.mount) for d in made))
         return made[-1]
 
     monkeypatch.setenv(base.VOLUMES, "")
     monkeypatch.setattr(uf2, "RESTART_SECONDS", 1.0)
+    monkeypatch.setattr(msd, "WRITE_SECONDS", 0.2)
     yield make
     for d in made:
         d.take_away()
@@ -137,6 +150,28 @@ def test_wrong_board_two_drives_full_drive(
     assert "--volume" in said["error"]
     assert "--volume" in edgebit("flash", folder, "--dry-run", "--json", code=6).json["error"]
     assert edgebit("flash", folder, "--volume", small.mount, "--json", code=11).json["exit_code"] == 11
+
+
+def test_a_debuggers_drive(
+    drive: Callable[..., Drive], digits: Callable[[str], Path], edgebit: Callable[..., Any]
+) -> None:
+    """The image arrives whole, and what is wrong has its exit code: another board's, a full one, one that is read-only."""
+    folder = digits("nucleo-f446re")
+    image = Path(edgebit("build", folder, "--json").json["bin"]).read_bytes()
+    right = drive("right", code="0777")
+    assert "written through" in edgebit("flash", folder, "--json").json["said"]
+    assert right.read("EDGEBIT.BIN") == image
+    right.take_away()
+    other = drive("other", code="0813")
+    assert "0813" in edgebit("flash", folder, "--json", code=7).json["error"]
+    other.take_away()
+    full = drive("full", kib=64, used=36, code="0777")
+    assert "full" in edgebit("flash", folder, "--json", code=11).json["error"]
+    full.take_away()
+    locked = drive("locked", code="0777", writable=False)
+    said = edgebit("flash", folder, "--json", code=8).json["error"]
+    assert f"not permitted to write to {locked.mount}" in said
+    assert "udisksctl mount" in said
 
 
 class Pulled:
