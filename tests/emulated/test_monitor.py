@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serial.tools.list_ports_common import ListPortInfo
 
 from edgebit.board import load_board
+from edgebit.devices import serial
 from edgebit.devices.link import Frame, Kind
 from edgebit.devices.monitor import Splitter
 from edgebit.devices.serial import open_port
@@ -80,6 +82,18 @@ def test_errors_are_sentences(edgebit: Callable[..., Any], tmp_path: Path) -> No
         assert "ports here" in said
     assert "--port" in edgebit("monitor", "--board", "teensy-4.1", "--json", code=6).json["error"]
     edgebit("monitor", "--emulate", "--port", "x", "--json", code=2)
+
+
+def test_two_boards_are_listed_and_not_chosen_between(
+    edgebit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [ListPortInfo(f"/dev/ttyACM{k}") for k in range(2)]
+    for info in found:
+        info.vid, info.pid = load_board("microbit-v2").usb_ids[0]
+    monkeypatch.setattr(serial.list_ports, "comports", lambda: found)
+    said = edgebit("monitor", "--board", "microbit-v2", "--json", code=6).json
+    assert said["candidates"] == ["/dev/ttyACM0", "/dev/ttyACM1"]
+    assert "choose with --port" in said["error"]
 
 
 def test_frames_text_and_noise_in_any_pieces() -> None:
