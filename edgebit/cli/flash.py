@@ -15,7 +15,7 @@ from edgebit.cli import _options as o
 from edgebit.cli._flash_language_model import flash_linux
 from edgebit.cli._output import JsonFlag, Output
 from edgebit.errors import UsageError
-from edgebit.flash.base import Chosen, Flasher, answers_already, choose_flasher
+from edgebit.flash.base import Chosen, Flasher, answers_already, ask_before, choose_flasher
 from edgebit.toolchain.build import build_export, current_build
 from edgebit.toolchain.pio import run_platformio
 
@@ -94,15 +94,19 @@ def command(
             flash_linux(output, folder, chosen, force=force, dry_run=dry_run, **how)
             return
     flasher = choose_flasher(target, emulate=emulate, method=method, chosen=chosen)
+    real = emulate is None and target.uart is not None and not force
+    by_platformio = isinstance(folder, ExportFolder) and o.by_platformio(driver)
     if dry_run:
         there = current_build(folder.path, toolchain=toolchain)
-        steps = [f"build {folder.path}"] if there is None else []
+        steps = [f"run PlatformIO's upload of {folder.path}, which does this:"] if by_platformio else []
+        steps += [f"build {folder.path}"] if there is None else []
+        steps += ask_before(target, chosen) if real else []
         steps += flasher.steps(target, there, chosen)
         for s in steps:
             output.say(s)
         output.result({"board": target.name, "method": flasher.name, "steps": steps, "done": False})
         return
-    if isinstance(folder, ExportFolder) and o.by_platformio(driver):
+    if isinstance(folder, ExportFolder) and by_platformio:
         said = platformio_upload(output, folder, flasher, chosen, toolchain)
         output.result({"board": target.name, "method": "platformio", "said": said, "done": True})
         return
@@ -111,7 +115,6 @@ def command(
         built = build_export(folder.path, toolchain=toolchain)
         bar.update(task, description=f"flashing {target.name}")
         model_id = str(folder.manifest["model_id"])
-        real = emulate is None and target.uart is not None and not force
         same = answers_already(target, built, chosen, model_id) if real else None
         done = same or flasher.run(target, built, chosen, model_id=model_id)
     output.say(f": {done}", head="unchanged" if same else "done", good=True)

@@ -200,14 +200,25 @@ def flash_start(board: Board) -> int:
     return min(m.origin for m in board.memories if m.kind in ("flash", "boot"))
 
 
+def _port_to_ask(board: Board, chosen: Chosen) -> str | None:
+    """The port at which a board may say what it runs, before it is written: the one chosen, or the only one there is."""
+    if chosen.port is not None or board.uart is None:
+        return chosen.port
+    ports = connected_ports(board)
+    return ports[0] if len(ports) == 1 else None
+
+
+def ask_before(board: Board, chosen: Chosen) -> list[str]:
+    """The first step of a dry run: what `answers_already` does."""
+    port = _port_to_ask(board, chosen)
+    return [] if port is None else [f"ask {port} which image runs; when it is this one, nothing is written"]
+
+
 def answers_already(board: Board, built: Built, chosen: Chosen, model_id: str | None) -> str | None:
     """What a board that already runs this very image says, as a sentence; None when it cannot be asked or runs another."""
-    port = chosen.port
+    port = _port_to_ask(board, chosen)
     if port is None:
-        ports = [] if board.uart is None else connected_ports(board)
-        if len(ports) != 1:
-            return None
-        port = ports[0]
+        return None
     try:
         with open_device(board, built, port=port, model_id=model_id) as device:
             device.link.timeout, device.link.retries = 0.3, 0

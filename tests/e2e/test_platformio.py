@@ -70,6 +70,8 @@ def test_pio_builds_uploads_and_verifies(board: str, projects: Callable[[str], P
 def test_edgebit_drives_it(projects: Callable[[str], Path], edgebit: Callable[..., Any]) -> None:
     folder = projects("pico")
     built = edgebit("build", folder, "--with", "platformio", "--json").json
+    dry = edgebit("flash", folder, "--with", "platformio", "--emulate", "--dry-run", "--json").json
+    assert "PlatformIO's upload" in dry["steps"][0]
     said = edgebit("flash", folder, "--with", "platformio", "--emulate", "--json").json
     assert built["image_id"] in said["said"]
     (folder.parent / "drives").mkdir(exist_ok=True)

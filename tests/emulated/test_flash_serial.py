@@ -169,7 +169,12 @@ def test_written_once_then_left_alone(
     folder = digits("pico")
     pico = plug_in(None)
     steps = edgebit("flash", folder, "--dry-run", "--json").json["steps"]
-    assert any(f"close {pico.port} at 1200 baud" in s for s in steps)
+    asked = next(k for k, s in enumerate(steps) if s.startswith(f"ask {pico.port} which image runs"))
+    assert f"close {pico.port} at 1200 baud" in steps[asked + 1]
+    assert not any(
+        "which image runs" in s
+        for s in edgebit("flash", folder, "--force", "--dry-run", "--json").json["steps"]
+    )
     assert "compare the model and the image" in steps[-1]
     assert pico.writes == 0
     first = edgebit("flash", folder, "--json").json
