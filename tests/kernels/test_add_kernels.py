@@ -1,4 +1,4 @@
-"""add_s8 on Cortex-M: every variant in an emulated core against the family's formula in NumPy."""
+"""add_s8: every variant in an emulated core against the family's formula in NumPy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from check_runner import RUNTIME, Kernel, Machine, build, kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-CORES = ("cortex-m0plus", "cortex-m4f")
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-a76")
 GUARD = bytes(range(96, 160))
 S8 = npt.NDArray[np.int8]
 Loaded = tuple[Machine, list[Kernel]]

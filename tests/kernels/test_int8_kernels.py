@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgebit.errors import EdgebitError
 from edgebit.layouts.base import layout_of, round_up
 
-CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33")
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "cortex-a76")
 GUARD = bytes(range(64, 128))
 S8 = npt.NDArray[np.int8]
 
@@ -81,7 +81,7 @@ def test_the_largest_sums(
     assert layout_of("s8c4").limits(np.zeros((1, 65537), np.int8)) is not None
 
 
-@pytest.mark.parametrize("name", ["s8c4", "s8r4"])
+@pytest.mark.parametrize("name", ["s8b4", "s8c4", "s8r4"])
 @settings(max_examples=40, deadline=None, database=None)
 @given(rows=st.integers(1, 13), cols=st.integers(1, 60), seed=st.integers(0, 2**32 - 1))
 def test_int8_layouts_round_trip(name: str, rows: int, cols: int, seed: int) -> None:
@@ -128,7 +128,7 @@ def agrees_depthwise(m: Machine, k: Kernel, w: S8, x: S8) -> None:
     weights = m.place(layout_of(k.layout).pack(w), GUARD, GUARD)
     order = np.random.default_rng(taps).permutation(taps)  # taps lie anywhere in memory
     base = m.place(np.ascontiguousarray(x[order]).tobytes(), GUARD, GUARD)
-    at = np.empty(taps, np.uint32)
+    at = np.empty(taps, np.uint64 if m.a64 else np.uint32)
     at[order] = base + channels * np.arange(taps)
     pointers = m.place(at.tobytes(), GUARD, GUARD)
     acc = m.place(b"\x5a" * 4 * outs, GUARD, GUARD)
@@ -178,6 +178,33 @@ def test_mask_halves_hold_at_their_limit(
     assert 255 * 257 < 2**16 <= 255 * 258
     k = next(k for k in found if k.layout == "dwmask4")
     agrees_depthwise(machine, k, most, np.full((257, 8), value, np.int8))
+
+
+@pytest.mark.parametrize(("trit", "value"), [(1, 127), (1, -128), (-1, 127), (-1, -128)])
+def test_byte_sums_hold_at_their_limit(
+    trit: int, value: int, depthwise: dict[str, tuple[Machine, list[Kernel]]]
+) -> None:
+    """Sums of 16 bits take the most taps that the layout takes, and one more would not fit."""
+    machine, found = depthwise["cortex-a76"]
+    layout = layout_of("dwbytes")
+    most = np.full((255, 40), trit, np.int8)
+    assert layout.limits(most) is None
+    assert layout.limits(np.full((256, 40), trit, np.int8)) is not None
+    assert 128 * 255 < 2**15 <= 128 * 256
+    k = next(k for k in found if k.layout == "dwbytes")
+    agrees_depthwise(machine, k, most, np.full((255, 40), value, np.int8))
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(taps=st.integers(1, 30), cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_bytes_round_trip(taps: int, cols: int, seed: int) -> None:
+    trits = np.random.default_rng(seed).integers(-1, 2, (taps, cols)).astype(np.int8)
+    layout = layout_of("dwbytes")
+    raw = layout.pack(trits)
+    np.testing.assert_array_equal(layout.unpack(raw, taps, cols), trits)
+    for bad in (raw[:-1], raw + bytes(4), b"\x02" + raw[1:]):
+        with pytest.raises(EdgebitError):
+            layout.unpack(bad, taps, cols)
 
 
 @settings(max_examples=40, deadline=None, database=None)

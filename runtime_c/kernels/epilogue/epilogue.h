@@ -13,6 +13,8 @@
 #include "epilogue/requant_mve.h"
 #elif defined(__thumb2__) && __ARM_ARCH_PROFILE == 'M'
 #include "epilogue/requant_armv7m.h"
+#elif defined(__ARM_NEON)
+#include "epilogue/requant_neon.h"
 #endif
 
 enum {
@@ -57,6 +59,8 @@ EB_INLINE void eb_requant_row(const int32_t *acc, const eb_requant_entry *e, int
     eb_requant_row__armv6m(acc, e, y, p, n);
 #elif defined(__ARM_FEATURE_MVE)
     eb_requant_row__mve(acc, e, y, p, n);
+#elif defined(__ARM_NEON)
+    eb_requant_row__neon(acc, e, y, p, n);
 #else
 #if defined(__thumb2__) && __ARM_ARCH_PROFILE == 'M'
     if (p->qmin == -128 && p->qmax == 127) {
