@@ -98,3 +98,8 @@ class LimitError(EdgebitError):
     """A limit the user set was missed."""
 
     exit_code = 12
+
+
+def error_of(exit_code: int) -> type[EdgebitError]:
+    """The kind of error that ends with an exit code; EdgebitError for one that is none of them."""
+    return next((kind for kind in EdgebitError.__subclasses__() if kind.exit_code == exit_code), EdgebitError)

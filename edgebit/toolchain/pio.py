@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebit.errors import ToolchainError, UsageError
+from edgebit.errors import ToolchainError, UsageError, error_of
 from edgebit.resources import cache_dir, folder_atomically
 from edgebit.toolchain.base import first_errors
 
@@ -129,5 +129,14 @@ def run_platformio(
     except subprocess.TimeoutExpired as e:
         raise ToolchainError(f"PlatformIO: no result after {_SECONDS} s") from e
     if done.returncode:
+        _raise_ours(done.stdout + done.stderr)
         raise ToolchainError(f"PlatformIO failed:\n{first_errors(done.stdout + done.stderr)}")
     return re.split(r"\nEnvironment +Status", done.stdout)[0]  # a table of what was built ends it
+
+
+def _raise_ours(said: str) -> None:
+    """The error that EdgeBit ended with under PlatformIO, if that is what went wrong, with its exit code."""
+    status = re.search(r"\*\*\* \[\w+\] Explicit exit, status (\d+)", said)
+    sentences = re.findall(r"^error: (.+)$", said, re.MULTILINE)
+    if status and sentences:
+        raise error_of(int(status[1]))(f"PlatformIO: {sentences[-1]}")

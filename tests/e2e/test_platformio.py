@@ -77,7 +77,7 @@ def test_edgebit_drives_it(projects: Callable[[str], Path], edgebit: Callable[..
     (folder.parent / "drives").mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as m:
         m.setenv("EDGEBIT_VOLUMES", str(folder.parent / "drives"))
-        failed = edgebit("flash", folder, "--with", "platformio", "--method", "uf2", "--json", code=5).json[
+        failed = edgebit("flash", folder, "--with", "platformio", "--method", "uf2", "--json", code=6).json[
             "error"
         ]
     assert "BOOTSEL" in failed, "what keeps the board from being flashed is passed on"
