@@ -21,8 +21,12 @@ NORMS = {
 }  # fmt: skip
 
 
-def load_oracle(bitnet: Any, folder: Path) -> Any:
-    """The model of a folder (its own loader wants another package where BitNet layers are). bitnet: of library()."""
+def load_oracle(bitnet: Any, folder: Path, *, whole: bool = False) -> Any:
+    """The model of a folder (its own loader wants another package where BitNet layers are). bitnet: of library().
+
+    whole: a packed model whose configuration names AutoBitLinear, which multiplies inputs divided by their steps, gets
+    transformers' other layers, BitLinear, which multiply whole numbers.
+    """
     import torch
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -35,6 +39,9 @@ def load_oracle(bitnet: Any, folder: Path) -> Any:
     quant = BitNetQuantConfig(**{k: v for k, v in asked.items() if k != "quant_method"})
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
+    if whole:
+        assert quant.quantization_mode == "offline"
+        quant.linear_class = "bitlinear"
     bitnet.replace_with_bitnet_linear(model, ["lm_head"], quant)
     rotary = type(model.model.rotary_emb)
     model = model.to_empty(device="cpu")
@@ -46,6 +53,8 @@ def load_oracle(bitnet: Any, folder: Path) -> Any:
             packed = leaf == "weight" and isinstance(modules[owner], bitnet.AutoBitLinear)
             if packed and tensor.dtype == torch.uint8:
                 tensor = bitnet.unpack_weights(tensor, dtype=torch.float32)
+            if whole and leaf == "weight_scale":
+                tensor = 1 / tensor.float()  # BitLinear divides by it
             getattr(modules[owner], leaf).copy_(tensor)
         model.tie_weights()
     return model
@@ -156,6 +165,7 @@ def trace(bitnet: Any, model: Any, ids: Array) -> Tape:
 
 
 WINDOW, WINDOWS = 256, 40
+PLAY_FROM = 1_000_000  # characters of the play that come before
 SHIPPED = Path(__file__).resolve().parents[2] / "examples" / "shakespeare"
 TRAINED: dict[str, dict[str, str]] = {"shipped": {}, "packed": {}, "masters": {"masters": "absmean"}}
 """Trained models, and how they are read: the shipped one, and the shared character model in both its packings."""
@@ -167,7 +177,7 @@ def trained(name: str, shared: Path) -> tuple[Path, Array]:
     if not play.is_file():
         pytest.skip("the play that models are tried on is not among the shared files")
     text = play.read_text()
-    part = text[1_000_000:]
+    part = text[PLAY_FROM:]
     if name == "shipped":
         tokenizers = pytest.importorskip("tokenizers", reason="the tokenizers package is not installed")
         ids = tokenizers.Tokenizer.from_file(str(SHIPPED / "tokenizer.json")).encode(part).ids

@@ -3,12 +3,13 @@
 Over 10 240 tokens of a play. What both compute differs in the last place, which now and then moves an input of a projection
 to the next int8 value. How far that moves logits is measured in the oracle alone: it runs again with the inputs of all
 its projections moved by at most one unit in the last place. A choice may differ only where the oracle's two best are
-nearer than that.
+nearer than that. Of the shared model's choices 99.9 % agree; of the shipped one's, whose oracle divides inputs by their steps
+before it adds products up, as many as the oracle's own that such a move leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from decoder_files import MODULES, library
-from decoder_oracle import TRAINED, WINDOW, WINDOWS, load_oracle, trained
+from decoder_oracle import PLAY_FROM, SHIPPED, TRAINED, WINDOW, WINDOWS, load_oracle, trained
 
 from edgebit.bench.npz import read_npz
 from edgebit.decoder.model import Decoder
@@ -51,12 +52,20 @@ class Oracle:
     def logits(self) -> F32Array:
         return self.run(self.ids)
 
+    @cached_property
+    def perplexity(self) -> float:
+        """Of all tokens, in windows that overlap by one."""
+        ids, step = self.ids.reshape(-1), WINDOW - 1
+        rows = np.stack([ids[k * step : k * step + WINDOW] for k in range(WINDOWS)])
+        return perplexity(self.run(rows), rows)
+
     @cache  # noqa: B019 - a handful live as long as the tests do
-    def flip_bound(self, windows: int) -> float:
-        """How far the difference of two logits moved at most when the inputs of projections moved by a unit."""
+    def noise(self, windows: int) -> tuple[float, float]:
+        """What becomes of the oracle when the inputs of projections move by at most a unit in the last place: how far the
+        difference of two logits moved at most, and the share of choices that stayed."""
         import torch
 
-        most = 0.0
+        most, stayed = 0.0, []
         for seed in range(NOISES):
             random = torch.Generator().manual_seed(seed)
 
@@ -68,11 +77,13 @@ class Oracle:
             hooks = [
                 b.get_submodule(m).register_forward_pre_hook(noisy) for b in blocks for m in MODULES.values()
             ]
-            moved = self.run(self.ids[:windows]) - self.logits[:windows]
+            other, plain = self.run(self.ids[:windows]), self.logits[:windows]
+            moved = other - plain
             for hook in hooks:
                 hook.remove()
             most = max(most, float((moved.max(-1) - moved.min(-1)).max()))
-        return most
+            stayed.append(float((other.argmax(-1) == plain.argmax(-1)).mean()))
+        return most, min(stayed)
 
 
 @pytest.fixture(scope="module", params=TRAINED)
@@ -98,15 +109,16 @@ def test_the_likeliest_tokens_agree(oracle: Oracle, windows: int) -> None:
     same = ours.argmax(-1) == theirs.argmax(-1)
     difference = np.abs(ours - theirs).max(-1)
     best = np.sort(theirs, axis=-1)
-    bound = oracle.flip_bound(windows)
+    bound, stayed = oracle.noise(windows)
     gap = (best[..., -1] - best[..., -2])[~same]
     print(
         f"{oracle.name}: {same.mean():.4%} of {same.size} agree; the others' two best are {np.sort(gap)[::-1][:3]} apart "
-        f"at most; flips move {bound:.3f}; logits differ by {np.median(difference):.1e} in the "
+        f"at most; flips move {bound:.3f} and leave {stayed:.4%}; logits differ by {np.median(difference):.1e} in the "
         f"median, {difference.max():.3f} at most"
     )
     assert windows < WINDOWS or same.size >= 10_000
-    assert same.mean() >= 0.999, f"{same.mean():.5f}"
+    wanted = stayed if oracle.name == "shipped" else 0.999 if windows == WINDOWS else 0.998
+    assert same.mean() >= wanted, f"{same.mean():.5f}"
     assert (gap < bound).all(), gap
     assert difference.max() < 2 * bound
 
@@ -118,14 +130,36 @@ def perplexity(logits: F32Array, ids: Array) -> float:
     return float(np.exp(-log_p.mean()))
 
 
+def program_perplexity(
+    oracle: Oracle, shared: Path, out: Path, edgebit: Callable[..., Any], kv: str, matrix: str
+) -> float:
+    """What the exported program makes of all windows, which overlap by one token."""
+    text = out / "play.txt"
+    text.write_text((shared / "data" / "text" / "tinyshakespeare.txt").read_text()[PLAY_FROM:])
+    edgebit("export", SHIPPED, "-t", "host", "-o", out / "m", "--kv", kv, "--head", matrix, "--no-golden")
+    count = (WINDOW - 1) * WINDOWS
+    found = edgebit(
+        "perplexity", out / "m", "--text", text, "--limit", count + 1, "--window", WINDOW, "--json"
+    )
+    assert found.json["tokens_counted"] == count
+    return float(found.json["perplexity"])
+
+
 @pytest.mark.parametrize("kv", ["f32", "f16", "int8"])
 @pytest.mark.parametrize("matrix", ["source", "int8", "int4"])
-def test_perplexity_is_the_oracles(oracle: Oracle, kv: str, matrix: str) -> None:
-    """Heads of four bits lose something, which is printed and not bounded tightly."""
-    windows = 8
-    want = perplexity(oracle.logits[:windows], oracle.ids[:windows])
-    ours = free_running(oracle, Precision(kv=kv, matrix=matrix), windows)  # type: ignore[arg-type]
-    got = perplexity(ours, oracle.ids[:windows])
+def test_perplexity_is_the_oracles(
+    oracle: Oracle, shared: Path, tmp_path: Path, edgebit: Callable[..., Any], kv: str, matrix: str
+) -> None:
+    """Heads of four bits lose something, which is printed and not bounded tightly. The shipped model's flips take more
+    tokens to average out, which its program reads."""
+    if oracle.name == "shipped":
+        want = oracle.perplexity
+        got = program_perplexity(oracle, shared, tmp_path, edgebit, kv, matrix)
+    else:
+        windows = 8
+        want = perplexity(oracle.logits[:windows], oracle.ids[:windows])
+        ours = free_running(oracle, Precision(kv=kv, matrix=matrix), windows)  # type: ignore[arg-type]
+        got = perplexity(ours, oracle.ids[:windows])
     print(
         f"{oracle.name}, {kv} keys and values, {matrix} head: {got:.4f}, the oracle's {want:.4f} ({got / want - 1:+.3%})"
     )
@@ -153,6 +187,6 @@ def test_greedy_text_is_the_oracles(oracle: Oracle) -> None:
         if where is not None:
             gap = float(rows[where].max() - rows[where, ours[where]])
             parted.append((n, where, gap))
-            assert gap < oracle.flip_bound(WINDOWS)
+            assert gap < oracle.noise(WINDOWS)[0]
     print(f"{oracle.name}: of 20 greedy texts of 40 tokens {len(parted)} part (prompt, token, gap): {parted}")
     assert len(parted) <= 4
