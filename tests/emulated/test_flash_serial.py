@@ -186,6 +186,8 @@ def test_written_once_then_left_alone(
     assert f"{pico.port} already runs this image" in again["said"]
     assert pico.writes == 1
     assert edgebit("verify", folder, "--board", "pico", "--json").json["bit_exact"] is True
+    took = edgebit("bench", folder, "--board", "pico", "--runs", 1, "--json").json
+    assert took["metric"] == "wall-clock seconds with the link", "nothing is counted on a real board"
     forced = edgebit("flash", folder, "--force", "--json").json
     assert forced["written"] is True
     assert pico.writes == 2
