@@ -63,7 +63,13 @@ class Golden:
     logits_crc: int
 
 
-def golden_run(ref: Reference, prompt: Sequence[int], count: int, digest: Any) -> Golden:
+def golden_run(
+    ref: Reference,
+    prompt: Sequence[int],
+    count: int,
+    digest: Any,
+    say: Callable[[str], None] = lambda _: None,
+) -> Golden:
     """The reference's greedy continuation by `count` tokens; everything it computes goes into `digest`."""
     ref.reset()
     crcs = [0] * (ref.decoder.spec.layers + 1)
@@ -71,6 +77,7 @@ def golden_run(ref: Reference, prompt: Sequence[int], count: int, digest: Any) -
     tokens: list[int] = []
     given = list(prompt)
     while len(tokens) < count:
+        say(f"running the reference: token {len(tokens) + 1} of {count} after a prompt of {len(prompt)}")
         logits = np.ascontiguousarray(ref.run(given, last_only=True)[-1], "<f4")
         for layer, h in enumerate(ref.hidden):
             raw = _bytes(h)
@@ -153,8 +160,7 @@ def export_decoder(
             files = firmware_files(plan, packed, name, weights.read_bytes())
         else:
             files = program_files(plan, packed, name)
-        say("running the reference")
-        certificate, vectors = certify(decoder, plan, packed, golden=golden)
+        certificate, vectors = certify(decoder, plan, packed, golden=golden, say=say)
         record = manifest(decoder, plan, packed, name, sorted(files), certificate, vectors)
         record["chat"] = table is not None and table.chat is not None
         record["notes"] += [] if table is None else table.notes
@@ -178,7 +184,7 @@ def has_groups(decoder: Decoder, precision: Precision) -> bool:
 
 
 def certify(
-    decoder: Decoder, plan: DecoderPlan, packed: Packed, *, golden: bool
+    decoder: Decoder, plan: DecoderPlan, packed: Packed, *, golden: bool, say: Callable[[str], None]
 ) -> tuple[str | None, list[Golden]]:
     """The certificate and the golden runs under it; None and none when they are not wanted."""
     if not golden:
@@ -187,7 +193,7 @@ def certify(
     longest = max(len(p) + n for p, n in prompts)
     ref = Reference(decoder, plan.precision, min(plan.context, longest))
     digest = hashlib.sha256(bytes.fromhex(packed.model_id))
-    vectors = [golden_run(ref, p, n, digest) for p, n in prompts]
+    vectors = [golden_run(ref, p, n, digest, say) for p, n in prompts]
     return digest.hexdigest(), vectors
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -154,7 +154,7 @@ def _language_model(output: Output, folder: LanguageModelFolder) -> None:
         fit = m["fit"]
         rows = tuple(FitRow(**row) for row in fit["rows"])
         print_account(output, FitTable(fit["title"], rows, fit["totals"], {}, fit["measured"]))
-    output.say(f"certificate {m['certificate'] or 'none: exported without golden runs'}")
+    output.say(_proof(m))
     keys = (
         "name",
         "target",
@@ -169,3 +169,17 @@ def _language_model(output: Output, folder: LanguageModelFolder) -> None:
     )
     more = {k: m[k] for k in ("fit", "arena_bytes") if k in m}
     output.result({k: m[k] for k in keys} | more | {"path": str(folder.path), "notes": m["notes"]})
+
+
+def _proof(m: dict[str, Any]) -> str:
+    """The certificate, and what of the model the reference has computed under it."""
+    if m["certificate"] is None:
+        return (
+            "certificate none: exported without golden runs, so edgebit verify has nothing to compare this model's program "
+            "with; export it again without --no-golden"
+        )
+    ran = [f"{len(g['prompt'])} + {len(g['tokens'])}" for g in m["golden"]]
+    return (
+        f"certificate {m['certificate']}: the reference computed {' and '.join(ran)} tokens (prompt + what follows) with the "
+        "whole model; edgebit verify compares every layer, every logit and every token of them with the program"
+    )

@@ -65,6 +65,10 @@ def test_what_a_board_cannot_do_is_a_sentence(
     assert "1025 bytes" in edgebit("run", pico, "--emulate", "--prompt", "x" * 1025, code=2).err
     assert "256 positions" in edgebit("run", pico, "--emulate", "--prompt", "\u00e9" * 300, code=2).err
     assert "tokens are numbers" in edgebit("run", pico, "--emulate", "--prompt-ids", "a", code=2).err
+    for verb in ("chat", "serve"):
+        said = edgebit(verb, pico, code=2).err
+        assert "keeps no chat" in said
+        assert "--target host" in said
     assert "over its link" in edgebit("perplexity", pico, "--text", MODEL / "train.py", code=2).err
     small = edgebit("export", MODEL, "--target", "nucleo-f446re", "--out", tmp_path / "no", code=4)
     assert "FLASH is" in small.err
