@@ -21,7 +21,10 @@ _ORDER = (0, 1, 1, 2)
 
 
 class BandLayout(Layout):
-    """A layout of a kernel that computes bands of rows."""
+    """A layout of a kernel that computes bands of rows. together: channels it computes at a time; the last ones may
+    be computed twice."""
+
+    together: ClassVar[int] = 1
 
     def band(self, stem: str, stride: int) -> int:
         """Output rows of a band of the kernel `stem`."""

@@ -18,7 +18,7 @@ Encodings: Armv6-M Architecture Reference Manual DDI 0419, A6.7; Armv7-M DDI 040
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,13 @@ class Code:
         self.emit(0x2000 | (rd if rd < 8 else scratch) << 8)
         if rd >= 8:
             self.mov(rd, scratch)
+
+    def bias(self, rd: int, rm: int | None = None, negative: bool = False) -> None:
+        """rd = 0x40004000, and rm added to or taken from it."""
+        if rm is None:
+            self.emit(0xF04F, 0x2040 | rd << 8)
+        else:
+            self.emit((0xF1C0 if negative else 0xF100) | rm, 0x2040 | rd << 8)
 
     def load(self, registers: Sequence[int]) -> None:
         """The next inputs: r0 moves past them."""
@@ -146,7 +153,7 @@ def _segment(c: Code, trits: S8Array, first: int, stride: int) -> None:
     c.local(True, 0, 0)
     start = len(c.words)
     c.local(False, 0, 0)
-    used = _body(c, trits)
+    used = body(c, trits)
     c.advance(0, 1, 4 * (stride - used))
     c.local(True, 0, 0)
     store_sums(c, size, start)
@@ -182,8 +189,9 @@ def store_sums(c: Code, size: int, start: int) -> None:
     c.advance(0, 1, 16 * (size - 1))
 
 
-def _body(c: Code, trits: S8Array) -> int:
-    """The sums of one pair of pixels; returns how many columns r0 has passed."""
+def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
+    """The sums of one pair of pixels; returns how many columns r0 has passed. biased: rows that begin with 0x4000 in
+    both lanes."""
     size, cols = trits.shape
     inputs = (1, 2, 3) if size < len(ROWS) else (1, 2)
     busy: list[bool] = np.asarray(trits.any(axis=0)).tolist()
@@ -201,21 +209,24 @@ def _body(c: Code, trits: S8Array) -> int:
         taken = max(n for n in range(1, min(len(inputs), cols - at) + 1) if busy[at + n - 1])
         c.load(inputs[:taken])
         for register, column in zip(inputs, columns[at : at + taken], strict=False):
-            add_column(c, column, register, fresh)
+            add_column(c, column, register, fresh, biased)
         at += taken
         passed = at
     for i in sorted(fresh):
-        c.zero(ROWS[i], 1)
+        c.bias(ROWS[i]) if i in biased else c.zero(ROWS[i], 1)
     return passed
 
 
-def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int]) -> None:
-    """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1."""
+def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Collection[int] = ()) -> None:
+    """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1. fresh, biased: rows that
+    have no sum yet, and those that begin with a bias."""
     late: list[int] = []
     for i, trit in enumerate(column):
         row = ROWS[i]
         if trit < 0 and row >= 8 and not c.wide:
             late.append(i)
+        elif trit and i in fresh and i in biased:
+            c.bias(row, x, trit < 0)
         elif trit and i in fresh:
             (c.mov if trit > 0 else c.neg)(row, x)
         elif trit:

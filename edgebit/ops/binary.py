@@ -145,6 +145,7 @@ class BinaryOp(Op):
             "call": 1.0,
             "element": n,
             "stretch": float(count),
+            "run": float(aligned * (stretch >= 4)),
             "word": float(words),
             "single": n - 4 * words,
             "clamp": 0.0 if full else 4.0 * words,

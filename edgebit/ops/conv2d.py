@@ -105,7 +105,11 @@ class Conv2d(Op):
         kind = x.dtype.value
         own = family_of(w, kind, g.depthwise)
         bands = band_families(node, w, kind, g)
-        several = (*tiled_families(w, kind, g), *strip_families(w, kind, g), *window_families(w, kind, g))
+        several = (
+            *tiled_families(node, w, kind, g),
+            *strip_families(w, kind, g),
+            *window_families(w, kind, g),
+        )
         return (own, *several, *point_families(node, w, kind, g), *bands)
 
     def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:

@@ -189,10 +189,11 @@ def lower_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
 def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels.
 
-    mac: products, those of rows past the last included. band: bands; channel: channels of bands. pair: pairs of
-    input rows packed; inside: pairs of inputs, of which beside: with a row of padding. sum, sum2: columns of
-    outputs at stride 1 and 2; add: nonzero weights times those. output, output2: outputs of whole bands at stride 1 and
-    2, of which shifted: those with a pre-shift, clamped: those to less than int8. copy: outputs copied from scratch.
+    mac: products, those of rows past the last included, and of channels computed twice. band: bands; channel:
+    channels of bands. pair: pairs of input rows packed; inside: pairs of inputs, of which beside: with a row of
+    padding. sum, sum2: columns of outputs at stride 1 and 2; add: nonzero weights times those. output, output2:
+    outputs of whole bands at stride 1 and 2, of which shifted: those with a pre-shift, clamped: those to less than
+    int8. copy: outputs copied from scratch.
     """
     layout = layout_of(choice.layout)
     b = _band(g, layout, choice.stem)
@@ -200,20 +201,21 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     one = g.strides[0] == 1
     calls = _calls(g, b) * g.n
     pairs = layout.pairs(g.strides[0]) if isinstance(layout, BandLayout) else []
-    columns = g.c * sum(c.outs for c in calls)
+    channels = round_up(g.c, layout.together if isinstance(layout, BandLayout) else 1)
+    columns = channels * sum(c.outs for c in calls)
     outputs = columns * b.band
     inside = [(c, c.padded[low] != c.padded[high]) for c in calls for low, high in pairs]
     counts = {
         "call": 1,
         "mac": 9 * outputs,
         "band": len(calls),
-        "channel": len(calls) * g.c,
-        "pair": len(inside) * g.c,
-        "inside": g.c * sum(c.inside for c, _ in inside),
-        "beside": g.c * sum(c.inside for c, mixed in inside if mixed),
+        "channel": len(calls) * channels,
+        "pair": len(inside) * channels,
+        "inside": channels * sum(c.inside for c, _ in inside),
+        "beside": channels * sum(c.inside for c, mixed in inside if mixed),
         "sum": columns * one,
         "sum2": columns * (not one),
-        "add": columns // g.c * int(np.count_nonzero(w.values)),
+        "add": columns // channels * int(np.count_nonzero(w.values)),
         "output": outputs * one,
         "output2": outputs * (not one),
         "shifted": outputs * (e.pre_shift > 0),

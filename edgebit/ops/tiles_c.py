@@ -1,7 +1,7 @@
 """How a convolution computed in tiles of output pixels becomes C (runtime_c/kernels/conv2d/conv2d_tiles.h).
 
-Three kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
-at a time; `tdots_s8` multiplies the windows of two pixels by the same words of weights; `pixels_s8` multiplies
+Four kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
+at a time; `tpixels_fused_s8` requantises as well (conv2d_fused.h); `tdots_s8` multiplies the windows of two pixels by the same words of weights; `pixels_s8` multiplies
 packed pixels by int8 weights. They serve layers with int8 inputs and one group.
 
 Scratch, all regions at multiples of 16 bytes:
@@ -16,40 +16,50 @@ Scratch, all regions at multiples of 16 bytes:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
+from edgebit.layouts.code7q import Code7q
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.layouts.strips import Strip, StripLayout
+from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
-FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8")
+FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8", "tpixels_fused_s8")
 DOT_PIXELS = 2
 _HELPER = "conv2d__tiles"
 
 
-def tiled_families(w: Weights, activations: str, g: Window) -> tuple[str, ...]:
+def tiled_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[str, ...]:
     """The families of this file that can compute the layer."""
     if activations != "s8" or g.groups != 1 or w.element == "f32":
         return ()
-    return FAMILIES[:2] if w.element == "trit" else FAMILIES[2:]
+    e = node.attrs.get("epilogue")
+    whole = isinstance(e, Requant) and (e.pre_shift, e.qmin, e.qmax) == (0, -128, 127)
+    if w.element == "trit":
+        return (*FAMILIES[:2], *(FAMILIES[3:] if whole else ()))
+    return FAMILIES[2:3]
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """Sizes of a layer's tiles. copy: bytes of one copied window, 0 when channels are packed in place."""
+    """Sizes of a layer's tiles. copy: bytes of one copied window, 0 when channels are packed in place. line: whether
+    the tiles' inputs are pixels that follow one another."""
 
     pixels: int
     stride: int
     blocks: int
     sums: int
     copy: int
+    line: bool
     acc_at: int
     own_at: int
     pad_at: int
@@ -66,6 +76,9 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     strip = Strip(1, 1, g.cols, g.cols, PixelLayout.stride(g.cols))
     raw = layout.pack_strip(matrix, strip) if isinstance(layout, StripLayout) else layout.pack(matrix)
     epilogue = epilogue_of(node, g.outs)
+    if isinstance(layout, Code7q):  # entries are part of the code
+        raw = layout.pack_requant(matrix, _entries(node, g.outs))
+        epilogue = replace(epilogue, consts=())
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
     symbol = code_symbol(raw) if _is_code(layout) else ""
@@ -102,13 +115,30 @@ def is_packed(stem: str) -> bool:
     return not stem.startswith("tdots_s8__")
 
 
+def _entries(node: Node, outs: int) -> list[Entry]:
+    e = node.attrs["epilogue"]
+    columns = [np.broadcast_to(v, (outs,)).tolist() for v in (e.add, e.mul, e.shift)]
+    return [Entry(*values) for values in zip(*columns, strict=True)]
+
+
+def in_line(g: Window) -> bool:
+    """Whether output pixels read the pixels of the image one by one, channels where they lie."""
+    return g.kh * g.kw == 1 and g.strides == (1, 1) and not any(g.pads) and g.c % 4 == 0
+
+
+def is_fused(stem: str) -> bool:
+    """Whether the kernel requantises its sums."""
+    return stem.startswith("tpixels_fused_s8__")
+
+
 def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _Tile:
     packed = is_packed(stem)
     pixels = PIXELS if packed else DOT_PIXELS
     copy = round_up(g.cols, 4) if g.c % 4 else 0
+    line = in_line(g)
     if packed:
         stride = PixelLayout.stride(g.cols)
-        acc = (16 * blocks if isinstance(layout, PixelLayout) else 32) * g.outs
+        acc = (16 * blocks if isinstance(layout, PixelLayout) else 0 if is_fused(stem) else 32) * g.outs
         sums = 0
     else:
         stride = round_up(g.cols, layout.col_multiple)
@@ -123,20 +153,22 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
     own_at = acc_at + round_up(acc, 16)
     pad_at = own_at + round_up(own, 16)
     scratch = pad_at + (round_up(g.c, 16) if any(g.pads) and not copy else 0)
-    return _Tile(pixels, stride, blocks, sums, copy, acc_at, own_at, pad_at, scratch)
+    return _Tile(pixels, stride, blocks, sums, copy, line, acc_at, own_at, pad_at, scratch)
 
 
 def _is_code(layout: Layout) -> bool:
     """Whether the weights are a function of their own, which leaves out pairs of pixels that a tile lacks."""
-    return isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
+    fused = isinstance(layout, Code7q)
+    return fused or isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
 
 
 def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels.
 
-    mac: products, those of short tiles' missing pixels included where they are computed. tile: tiles of pixels. tile_tap: kernel
-    positions packed. tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel,
-    element, step: epilogues, outputs and their float steps. For each tile what Layout.work counts.
+    mac: products, those of short tiles' missing pixels included where they are computed. tile: tiles of pixels, of
+    which corner: those whose pixels do not just follow one another, and tile_tap: their kernel positions packed.
+    tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel, element, step:
+    epilogues, outputs and their float steps. For each tile what Layout.work counts.
 
     For packed sums, each in rows and tiles: requant; requant_many: the same when there are several blocks;
     requant_block: blocks after the first; requant_shift, requant_range: when there is a pre-shift, when the
@@ -146,12 +178,14 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     matrix = w.values.reshape(g.outs, -1)
     pixels = PIXELS if is_packed(choice.stem) else DOT_PIXELS
     tiles = g.n * -(-g.oh * g.ow // pixels)
-    run = g.n * -(-g.oh * g.ow // 2) * 2 / pixels if _is_code(layout) else tiles
+    short = _is_code(layout) or is_fused(choice.stem)
+    run = g.n * -(-g.oh * g.ow // 2) * 2 / pixels if short else tiles
     counts: dict[str, float] = {
         "call": 1,
         "mac": run * pixels * matrix.size,
         "tile": tiles,
-        "tile_tap": 0 if g.c % 4 else tiles * g.kh * g.kw,
+        "corner": tiles * (not in_line(g)),
+        "tile_tap": 0 if g.c % 4 or in_line(g) else tiles * g.kh * g.kw,
         "tile_col": tiles * g.cols,
         "copy_row": tiles * pixels * g.kh if g.c % 4 else 0,
         "copy_byte": tiles * pixels * g.cols if g.c % 4 else 0,
@@ -159,7 +193,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "element": g.pixels * g.outs,
         "step": g.pixels * g.outs * epilogue_steps(node),
     }
-    if is_packed(choice.stem):
+    if is_packed(choice.stem) and not is_fused(choice.stem):
         counts |= _finish_work(
             node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
         )
@@ -191,6 +225,12 @@ _PRODUCT = (
 )
 
 
+_FUSED = (
+    "\n        const void *w, const uint32_t *x, const eb_requant_entry *entries, int8_t *y, int32_t rows,\n"
+    "        int32_t cols, int32_t stride, int32_t skip"
+)
+
+
 @dataclass(frozen=True)
 class _Text:
     """The C functions of a layer, and the kernels they call. Weights that are code have a symbol."""
@@ -211,6 +251,10 @@ class _Text:
         return self.stem.startswith("pixels_s8__")
 
     @property
+    def fused(self) -> bool:
+        return is_fused(self.stem)
+
+    @property
     def isa(self) -> str:
         """The instruction set of the kernels that pack and requantise."""
         return self.stem.split("__")[1].split("_")[0]
@@ -223,15 +267,19 @@ class _Text:
     def requant(self) -> str:
         """The kernel that requantises sums of packed pixels, "" when none does."""
         family = "requant_sums" if self.plain else "requant_pixels"
-        return f"{family}__{self.isa}" if self.packed and self.epilogue.kind == "requant" else ""
+        apart = self.packed and not self.fused and self.epilogue.kind == "requant"
+        return f"{family}__{self.isa}" if apart else ""
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        return tuple(s for s in (self.stem, self.pack, self.requant, _HELPER) if s)
+        return tuple(s for s in (self.stem, self.pack, self.requant, "" if self.tile.line else _HELPER) if s)
 
     @property
     def edges(self) -> str:
-        """How windows are read, for names: whether they are copied, else whether there is padding."""
+        """How windows are read, for names: whether pixels follow one another, windows are copied, else whether there
+        is padding."""
+        if self.tile.line:
+            return "_line"
         return "_copied" if self.tile.copy else "_padded" if self.padded else ""
 
     @property
@@ -245,11 +293,19 @@ class _Text:
         includes = [f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in called]
         product = self._code() if self.weights.symbol else self._kernel(family)
         declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in called[1:]]
-        lines = [f'#include "{i}"' for i in ("conv2d/conv2d_tiles.h", *includes)]
+        header = f"conv2d/conv2d_{'fused' if self.fused else 'tiles'}.h"
+        lines = [f'#include "{i}"' for i in (header, *includes)]
         finish = [finish_sums(self.requant)] if self.plain and self.requant else []
         return "\n".join(["\n".join(lines) + "\n", *declared, *finish, self._next(), product, self._layer()])
 
     def _kernel(self, family: str) -> str:
+        if self.fused:
+            return (
+                f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
+                f"EB_INLINE void eb_conv2d_{self.stem}_product({_FUSED}) {{\n"
+                f"    eb_{self.stem}(w, x, entries, y, rows, cols, stride, skip);\n"
+                "}\n"
+            )
         scratch = "" if self.plain else ", scratch"
         return (
             f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
@@ -260,21 +316,33 @@ class _Text:
         )
 
     def _next_name(self) -> str:
-        return f"eb_{self.pack}_tile{'_copied' if self.tile.copy else ''}"
+        return f"eb_{self.pack}_tile{'_line' if self.tile.line else '_copied' if self.tile.copy else ''}"
 
     def _next(self) -> str:
         """The function that packs a tile; layers share it."""
+        copy = int(self.tile.copy > 0)
+        call = f"eb_tile_next(\n            p, t, left, {self.tile.pixels}, {copy}, eb_{self.pack}, scratch)"
+        if self.tile.line:
+            call = f"eb_tile_next_line(p, t, left, {self.tile.pixels}, eb_{self.pack}, scratch)"
         return (
             f"EB_NOINLINE static int32_t {self._next_name()}(\n"
             "        const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, void *scratch) {\n"
-            f"    return eb_tile_next(\n            p, t, left, {self.tile.pixels}, {int(self.tile.copy > 0)}, "
-            f"eb_{self.pack}, scratch);\n"
+            f"    return {call};\n"
             "}\n"
         )
 
     def _code(self) -> str:
         """The weights as machine code."""
         symbol = self.weights.symbol
+        if self.fused:
+            return (
+                f"void {symbol}_run(const uint32_t *x, int8_t *y, uint32_t skip);\n"
+                f"{machine_code(symbol, self.weights.raw)}\n"
+                f"EB_INLINE void {symbol}_product({_FUSED}) {{\n"
+                "    (void)w, (void)entries, (void)cols; // built into the code\n"
+                f"    {symbol}_run(x + skip * stride, y + 2 * skip * rows, 4 * (uint32_t)skip);\n"
+                "}\n"
+            )
         declared, at = (
             "const uint32_t *x, uint32_t *acc, uint32_t skip",
             "x + skip * stride, (uint32_t *)acc + skip",
@@ -293,23 +361,31 @@ class _Text:
 
     def _layer(self) -> str:
         product = self.weights.symbol or f"eb_conv2d_{self.stem}"
+        padded = str(int(self.edges == "_padded"))
+        w = "NULL" if self.weights.symbol else "w"
+        call = f"p, x, {w}, e.requant, {self._next_name()}, {product}_product, y, scratch, {padded}"
+        if self.fused:
+            return self._driver(f"eb_conv2d_fused(\n            {call})")
         arguments = [
             "p",
             "x",
-            "NULL" if self.weights.symbol else "w",
+            w,
             self._next_name(),
             f"{product}_product",
             f"eb_{self.requant}{'_finish' if self.plain else ''}" if self.requant else "NULL",
             "&e",
             "y",
             "scratch",
-            str(int(self.edges == "_padded")),
+            padded,
             "2" if self.plain else str(int(not self.packed)),
         ]
+        return self._driver(f"eb_conv2d_tiles(\n            {', '.join(arguments)})")
+
+    def _driver(self, call: str) -> str:
         return self.epilogue.driver(
             self.name,
             "eb_conv2d_tiles_params",
             ("const int8_t *x", *self.epilogue.dynamic),
             () if self.weights.symbol else (self.weights,),
-            f"eb_conv2d_tiles(\n            {', '.join(arguments)})",
+            call,
         )

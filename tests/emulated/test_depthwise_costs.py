@@ -53,7 +53,7 @@ def network(stem: str) -> tuple[Graph, dict[str, str]]:
 @pytest.mark.parametrize("name", ["pico", "mps2-an386"])
 def test_depthwise_layers_cost_what_the_tables_say(name: str, tmp_path: Path) -> None:
     board = load_board(name)
-    stem = next(k.stem for k in kernels_for("dwconv3x3_t_s8", board.core) if k.variant != "ref")
+    stem = [k.stem for k in kernels_for("dwconv3x3_t_s8", board.core) if k.variant != "ref"][-1]
     g, forced = network(stem)
     rng = np.random.default_rng(3)
     values = {i: rng.integers(-128, 128, g.tensors[i].shape).astype(np.int8) for i in g.inputs}

@@ -157,6 +157,8 @@ def load(core: str, elf: Path, runtime: Path = RUNTIME) -> tuple[Machine, list[K
 def agree(m: Machine, found: list[Kernel], seed: int, kind: str) -> None:
     for k in found:
         p = draw_problem(np.random.default_rng(seed), k.family == "dwconv3x3_t_s8", kind)
+        if layout_of(k.layout).limits(p.w) is not None:
+            continue
         got, band = run(m, k, p)
         np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
 
@@ -275,12 +277,15 @@ def test_other_layers_are_left_to_other_kernels() -> None:
     assert seen[False] > 300
 
 
-@pytest.mark.parametrize("name", ["dwquads", "dwquads_t", "dwcols"])
+@pytest.mark.parametrize("name", ["dwquads", "dwquads_t", "dwcols", "dwcols4"])
 @settings(max_examples=40, deadline=None, database=None)
 @given(cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
 def test_band_layouts_round_trip(name: str, cols: int, seed: int) -> None:
     layout = layout_of(name)
     low, high = (-1, 1) if layout.element == "trit" else (-128, 127)
+    if name == "dwcols4":
+        assert "at least 4 channels" in str(layout.limits(np.zeros((9, 3), np.int8)))
+        cols += 3
     w = np.random.default_rng(seed).integers(low, high + 1, (9, cols)).astype(np.int8)
     raw = layout.pack(w)
     np.testing.assert_array_equal(layout.unpack(raw, 9, cols), w)
@@ -305,6 +310,9 @@ PLANTED = [
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "smultb r10, r11, r4", "smulbb r10, r11, r4"),
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "add lr, lr, #4", "add lr, lr, #8"),
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "bmi 92f", "nop"),
+    ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "#define N_p(d, u, v) F_m(d, v, u)", "#define N_p(d, u, v) F_m(d, u, v)"),
+    ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "pkhtb r6, r7, r6, asr #16", "pkhtb r6, r6, r7, asr #16"),
+    ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "it gt\\n movgt r0, r1", "nop"),
 ]  # fmt: skip
 
 
@@ -321,13 +329,13 @@ def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_p
         many_agree(machine, found)
 
 
-@pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.0), ("cortex-m4f", 2.2)])
+@pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.0), ("cortex-m4f", 1.7)])
 def test_bands_stay_fast(core: str, most: float, tmp_path: Path) -> None:
     """Executed instructions for a product of a band of 24 columns, requantisation included."""
     machine, found = load(core, tmp_path / "k.elf")
     machine.count_instructions()
     rng = np.random.default_rng(8)
-    fast = next(k for k in found if k.family == "dwconv3x3_t_s8" and k.variant != "ref")
+    fast = [k for k in found if k.family == "dwconv3x3_t_s8" and k.variant != "ref"][-1]
     w = (rng.choice([-1, 1], (9, 16)) * (rng.random((9, 16)) < 0.6)).astype(np.int8)
     rows: list[S8 | None] = [rng.integers(-128, 128, (26, 16)).astype(np.int8) for _ in range(14)]
     entry = Requant(*(np.full(16, v, np.int32) for v in (900, 1 << 10, 12)), 0, -128, 127)

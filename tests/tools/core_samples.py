@@ -49,6 +49,7 @@ CONV = [  # input (H, W, C), weights (OC, KH, KW), stride
     ((6, 6, 32), (24, 1, 1), 1),
     ((10, 10, 1), (8, 3, 3), 1),
     ((4, 4, 64), (8, 1, 1), 1),
+    ((6, 6, 8), (12, 1, 1), 2),
 ]
 FIRST_AND_LAST = [  # (rows, columns, outputs): dense layers of networks, few inputs or few outputs
     (1, 8, 128),

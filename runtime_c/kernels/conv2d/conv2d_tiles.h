@@ -137,6 +137,29 @@ EB_INLINE int32_t eb_tile_next(const eb_conv2d_tiles_params *p, eb_tile *t, int3
     return count;
 }
 
+// The same for a 1 x 1 kernel that reads all pixels of an image, whose channels are packed where they lie:
+// pixels follow one another, t->next.at is where the next one is.
+EB_INLINE int32_t eb_tile_next_line(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t left, int32_t pixels,
+                                    eb_pack_tile *pack, void *scratch) {
+    const int8_t *from[EB_PIXELS];
+    const int8_t *at = t->image + t->next.at;
+    const int32_t c = p->c;
+    if (left >= pixels) {
+        for (int32_t i = 0; i < pixels; i++, at += c) {
+            from[i] = at;
+        }
+        t->next.at += pixels * c;
+    } else {
+        const int32_t first = eb_tile_first(left, pixels);
+        for (int32_t i = 0; i < pixels; i++) {
+            from[i] = at;
+            at += i >= first && i < first + left - 1 ? c : 0;
+        }
+    }
+    pack(from, scratch, c, p->stride);
+    return left < pixels ? left : pixels;
+}
+
 // Finish `count` pixels of packed sums by integer requantisation, which always makes eight.
 typedef void eb_requant_tile(const eb_requant_params *params, const eb_requant_entry *entries,
                              const uint32_t *acc, int8_t *y, int32_t rows, int32_t blocks, int32_t step,

@@ -15,6 +15,7 @@
 #include "dwconv3x3_t_s8/dwconv3x3_t_s8.h"
 
 #include "dwconv3x3_s8/any.h"
+#include "dwconv3x3_t_s8/dwcols.h"
 
 _Static_assert(sizeof(void *) != 4 ||
                    (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
@@ -160,19 +161,9 @@ BAND("eb_dwconv3x3_t_s8__armv6m_two", 2, "7", "40", "80", "40", "44", "108", "68
 
 EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__armv6m);
 
-EB_INLINE int32_t weight_dwcols(const void *w, int32_t tap, int32_t c, int32_t channels) {
-    (void)channels;
-    int32_t row = tap < 3 ? 0 : tap < 6 ? 1 : 2;
-    int32_t number = ((const uint8_t *)w)[3 * c + tap - 3 * row] >> 1;
-    int32_t top = (number * 57) >> 9; // number / 9
-    number -= 9 * top;
-    int32_t middle = (number * 11) >> 5; // number / 3
-    return (row == 0 ? top : row == 1 ? middle : number - 3 * middle) - 1;
-}
-
 EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__armv6m) {
     if (job->requant.pre_shift != 0) {
-        eb_dwconv3x3_law(w, entries, job, weight_dwcols);
+        eb_dwconv3x3_law(w, entries, job, eb_dwcols_weight);
         return;
     }
     const int32_t words = job->stride == 1 ? 5 : 7;

@@ -1,0 +1,248 @@
+"""Weights and requantisation as straight-line Thumb-2 code for packed pixels, and its reading back.
+
+The code is one function, `void run(const uint32_t *x, int8_t *y, uint32_t skip)`, that computes what a kernel of
+tpixels_fused_s8 computes (see runtime_c/kernels/tpixels_fused_s8/tpixels_fused_s8.h), with rows, columns, stride and
+requantisation built in, for all pairs of pixels but the first `skip` / 4; x and y are those of the first pair it
+computes. Tiles of rows and their sums are those of thumb.py; sums never leave the registers.
+
+Sums of a row with at most 127 nonzero trits begin with 0x4000 in both lanes, so that no lane ever borrows from the
+other: SMLABB and SMLATB read them apart, and what the bias adds is taken from the number they add. The sums of
+other rows are taken apart as in tpixels_s8.h.
+
+Registers: those of thumb.py; then r0 y, r1 mul, r2 add, and one that holds no sum. Stack: 0 x of the current pair,
+4 y, 8 x of the first pair, 12 skip, 16 y of the first pair, 20 four times the current pair.
+
+Encodings: Armv7-M Architecture Reference Manual DDI 0403, A7.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import S8Array
+from edgebit.layouts.thumb import PAIRS, ROWS, Code, Reader, Vector, body, row_tiles
+
+MAX_BIASED = 127
+_BIAS, _BIASES = 0x4000, 0x40004000
+_X, _Y, _X0, _SKIP, _Y0, _PAIR, _FRAME = 0, 4, 8, 12, 16, 20, 24
+_MAX_OFFSET = 4095
+MAX_ROWS = (_MAX_OFFSET + 1) // 2
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What eb_requant_entry holds: (sum * mul + add) >> shift."""
+
+    add: int
+    mul: int
+    shift: int
+
+
+class _Fused(Code):
+    """More instructions."""
+
+    def number(self, rd: int, value: int) -> None:
+        """rd = value mod 2^32"""
+        for opcode, half in ((0xF240, value & 0xFFFF), (0xF2C0, value >> 16 & 0xFFFF)):
+            if opcode == 0xF240 or half:  # movw, movt
+                self.emit(
+                    opcode | (half >> 11 & 1) << 10 | half >> 12,
+                    (half >> 8 & 7) << 12 | rd << 8 | half & 0xFF,
+                )
+
+    def multiply(self, rd: int, rn: int, high: bool) -> None:
+        """rd = half of rn * low half of r1 + r2"""
+        self.emit(0xFB10 | rn, 2 << 12 | rd << 8 | high << 5 | 1)
+
+    def store(self, rd: int, shift: int, offset: int) -> None:
+        """The byte `offset` from r0 = rd >> shift, clamped to int8."""
+        self.emit(0xF300 | (shift > 0) << 5 | rd, (shift >> 2) << 12 | rd << 8 | (shift & 3) << 6 | 7)
+        self.emit(0xF880, rd << 12 | offset)
+
+
+def generate(trits: S8Array, entries: Sequence[Entry], stride: int) -> bytes:
+    """The code for (rows, cols) trits and one entry a row."""
+    c = _Fused(wide=True)
+    c.emit(0xE92D, 0x4FF0, 0xB080 | _FRAME >> 2)  # push {r4-r11, lr}; sub sp
+    for register, offset in ((0, _X0), (1, _Y0), (2, _SKIP)):
+        c.local(True, register, offset)
+    at = 0
+    for size in row_tiles(len(trits)):
+        _segment(c, trits[at : at + size], entries[at : at + size], at, len(trits), stride)
+        at += size
+    c.emit(0xB000 | _FRAME >> 2, 0xE8BD, 0x8FF0)
+    return np.array(c.words, "<u2").tobytes()
+
+
+def _segment(c: _Fused, trits: S8Array, entries: Sequence[Entry], at: int, rows: int, stride: int) -> None:
+    """The rows from `at` on of one tile, for all pairs of pixels."""
+    for source, target in ((_X0, _X), (_Y0, _Y), (_SKIP, _PAIR)):
+        c.local(False, 0, source)
+        c.local(True, 0, target)
+    start = len(c.words)
+    c.local(False, 0, _X)
+    nonzeros = np.count_nonzero(trits, axis=1)
+    biased = set(np.flatnonzero(nonzeros <= MAX_BIASED).tolist())
+    used = body(c, trits, biased)
+    c.advance(0, 1, 4 * (stride - used))
+    c.local(True, 0, _X)
+    c.local(False, 0, _Y)
+    last = len(trits) - 1
+    for i in range(last, -1, -1):  # a full tile has r3 for its last row: it is free afterwards
+        free = ROWS[-1] if len(trits) < len(ROWS) or i < last else None
+        _finish(c, ROWS[i], free, entries[i], i in biased, at + i, at + i + rows)
+    c.number(1, 2 * rows)
+    c.add(0, 1)
+    c.local(True, 0, _Y)
+    c.local(False, 1, _PAIR)
+    c.emit(0x3104)  # adds r1, #4
+    c.local(True, 1, _PAIR)
+    c.emit(0x2900 | 4 * PAIRS)  # cmp r1
+    c.emit(0xD000)  # beq over the jump, which is one or two halfwords long
+    here = len(c.words)
+    c.back_to(start)
+    c.words[here - 1] |= len(c.words) - here - 1
+
+
+def _finish(c: _Fused, row: int, free: int | None, e: Entry, biased: bool, first: int, second: int) -> None:
+    """Store both outputs of a row, `first` and `second` bytes from r0."""
+    add = e.add - _BIAS * e.mul * biased
+    low = 2 if free is None else free
+    c.number(1, e.mul & 0xFFFF)
+    c.number(2, add)
+    c.multiply(low, row, False)
+    if low == 2:
+        c.store(low, e.shift, first)
+        c.number(2, add)
+    if not biased:
+        c.emit(0xF500 | row, 0x4000 | row << 8)  # add #0x8000: what the low lane borrowed
+    c.multiply(row, row, True)
+    if low != 2:
+        c.store(low, e.shift, first)
+    c.store(row, e.shift, second)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A lane of a sum, multiplied: `sums` holds a column more, the biases."""
+
+    high: bool
+    pair: int
+    sums: Vector
+    mul: int
+    add: int
+    shift: int = -1
+
+
+class FusedReader(Reader):
+    """Runs code on symbols (see Reader). Sums have a column more, which counts biases."""
+
+    def __init__(self, raw: bytes, rows: int, cols: int, stride: int) -> None:
+        super().__init__(raw, rows, cols + 1, stride)
+        self.made: dict[int, _Output] = {}
+        self.lanes: dict[int, _Output] = {}  # by register
+        self.lifted: set[int] = set()  # registers whose low lane has been rounded away
+
+    def read(self) -> tuple[S8Array, list[Entry]]:
+        """Trits and entries; EdgebitError unless the code is of the kind `generate` makes."""
+        self.r[0], self.r[1], self.r[2] = self._X, self._ACC, 0
+        self.follow()
+        if sorted(self.made) != list(range(2 * PAIRS * self.rows)):
+            raise EdgebitError("code: some outputs are never stored")
+        trits = np.zeros((self.rows, self.cols - 1), np.int8)
+        entries: list[Entry] = []
+        for r in range(self.rows):
+            same = [self.made[p * self.rows + r] for p in range(2 * PAIRS)]
+            one = same[0]
+            for p, o in enumerate(same):
+                alike = (o.mul, o.add, o.shift) == (one.mul, one.add, one.shift)
+                if not alike or (o.high, o.pair) != (p % 2 == 1, p // 2) or (o.sums != one.sums).any():
+                    raise EdgebitError("code: pixels are not treated alike")
+            if np.abs(one.sums[:-1]).max(initial=0) > 1:
+                raise EdgebitError("code: a weight that is no trit")
+            trits[r] = one.sums[:-1]
+            add = one.add + _BIAS * one.mul * int(one.sums[-1]) & 0xFFFFFFFF
+            entries.append(Entry(add - (add >> 31 << 32), one.mul, one.shift))
+        return trits, entries
+
+    def _input(self, address: int) -> tuple[int, Vector]:
+        pair, v = super()._input(address)
+        if v[-1]:
+            raise EdgebitError("code: it reads outside its inputs")
+        return pair, v
+
+    def _word(self, register: int) -> tuple[int, Vector]:
+        v = self.r[register]
+        if v == _BIASES:
+            return -1, np.eye(self.cols, dtype=np.int64)[-1]
+        if isinstance(v, int) or register in self.lanes:
+            raise EdgebitError("code: it multiplies what is no sum")
+        return v
+
+    def _step(self, at: int) -> int:
+        h = self.code[at]
+        if h in (0xB080 | _FRAME >> 2, 0xB000 | _FRAME >> 2):
+            return at + 1
+        if h >> 8 == 0x29:  # cmp r1
+            self.r[1] = self._number(1) - (h & 0xFF)
+            return at + 1
+        return super()._step(at)
+
+    def _wide(self, at: int, h: int, g: int) -> int:
+        d, n, r = g >> 8 & 15, h & 15, self.r
+        half = (h & 15) << 12 | (h >> 10 & 1) << 11 | (g >> 12 & 7) << 8 | g & 0xFF
+        if h >> 4 in (0xF10, 0xF1C) and g & 0xF0FF == 0x2040:  # add, rsb #0x40004000
+            pair, sums = self._word(n)
+            r[d] = pair, (sums if h >> 4 == 0xF10 else -sums) + np.eye(self.cols, dtype=np.int64)[-1]
+        elif h == 0xF04F and g & 0xF0FF == 0x2040:
+            r[d] = _BIASES
+        elif h & 0xFBF0 == 0xF240:  # movw
+            r[d] = half
+        elif h & 0xFBF0 == 0xF2C0:  # movt
+            r[d] = self._number(d) & 0xFFFF | half << 16
+        elif h >> 4 == 0xF50 and g & 0xF0FF == 0x4000 and d == n:
+            self._word(n)
+            self.lifted.add(n)
+            return at + 2
+        elif h >> 4 == 0xFB1 and g & 0xF0DF == 0x2001:
+            self._multiply(d, n, g & 0x20 != 0)
+            return at + 2
+        elif h >> 4 in (0xF30, 0xF32) and g & 0x803F == 0x0007 and d == n and d in self.lanes:
+            o = self.lanes[d]
+            self.lanes[d] = _Output(
+                o.high, o.pair, o.sums, o.mul, o.add, (g >> 12 & 7) << 2 | g >> 6 & 3 if h >> 5 & 1 else 0
+            )
+            return at + 2
+        elif h >> 4 == 0xF88 and n == 0:
+            self._store_byte(self._number(0) - self._ACC + (g & 0xFFF), g >> 12)
+            return at + 2
+        else:
+            return super()._wide(at, h, g)
+        self.lanes.pop(d, None)
+        self.lifted.discard(d)
+        return at + 2
+
+    def _multiply(self, d: int, n: int, high: bool) -> None:
+        pair, sums = self._word(n)
+        nonzeros, bias = int(np.abs(sums[:-1]).sum()), int(sums[-1])
+        if bias not in (0, 1) or nonzeros > (MAX_BIASED if bias else 255):
+            raise EdgebitError("code: a lane may overflow")
+        if high and not bias and n not in self.lifted:
+            raise EdgebitError("code: a lane borrows from the other")
+        mul, add = self._number(1), self._number(2)
+        here = self.r[0]
+        row_pair = (here - self._ACC) // (2 * self.rows) if isinstance(here, int) else -1
+        self.lanes[d] = _Output(high, row_pair if pair < 0 else pair, sums, mul - (mul >> 15 << 16), add)
+        if d != n:
+            self.r[d] = 0
+        self.lifted.discard(d)
+
+    def _store_byte(self, at: int, register: int) -> None:
+        o = self.lanes.pop(register, None)
+        if o is None or o.shift < 0 or at in self.made:
+            raise EdgebitError("code: it stores what is no output, or twice")
+        self.made[at] = o

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ternary matrix times the inputs of eight pixels at once, requantised to the whole range of int8:
+//   y[(2 j + h) * rows + r] = clamp((sum over k of trit[r][k] * in[2 j + h][k] * mul + add) >> shift, -128,
+//   127) skip <= j < 4, h = 0, 1; mul, add and shift of entries[r]
+//
+//   w, x, rows, cols, stride   as for tpixels_s8, in one block: no row has more than 255 nonzero trits
+//   entries  [rows], bounded as eb_requant asks; may be null where they are part of w
+//   y        8 * rows int8, no alignment; pairs before `skip` are not written
+//
+// No buffers overlap. A variant is declared where it is used, as
+// EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__<isa>).
+#ifndef EDGEBIT_TPIXELS_FUSED_S8_H
+#define EDGEBIT_TPIXELS_FUSED_S8_H
+
+#include "tpixels_s8/tpixels_s8.h"
+
+#define EB_TPIXELS_FUSED_S8_DECL(name)                                                                       \
+    void name(const uint8_t *EB_RESTRICT w, const uint32_t *EB_RESTRICT x,                                   \
+              const eb_requant_entry *EB_RESTRICT entries, int8_t *EB_RESTRICT y, int32_t rows,              \
+              int32_t cols, int32_t stride, int32_t skip)
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ternary products of packed pixels, requantised, for cores with the DSP extension where the weights are the
+// program: layout "code7q" is a function,
+//
+//   void <name>_run(const uint32_t *x, int8_t *y, uint32_t skip)
+//
+// generated for one layer (edgebit/layouts/thumb_fused.py), that does what every kernel of this family does
+// for that layer's weights and entries, from the pair skip / 4 on, which x and y are those of. A layer calls
+// its own function by name. There is no code in this file but for the kernel tester, which has such functions
+// in memory and not by name.
+//
+// Bounds: sums fit int16, see tpixels_s8.h.
+// Cost (modelled cycles, Cortex-M4): the sums of tpixels_s8__armv7em_code, and 9 for each row and pair of
+// pixels, 10 for rows with more than 127 nonzero trits. Stack: 60 bytes.
+#include "tpixels_fused_s8/tpixels_fused_s8.h"
+
+#ifdef EB_CHECK
+EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__armv7em_code);
+
+EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__armv7em_code) {
+    (void)entries, (void)cols;
+    ((void (*)(const uint32_t *, int8_t *, uint32_t))((uintptr_t)w | 1))(
+        x + skip * stride, y + 2 * skip * rows, 4 * (uint32_t)skip);
+}
+#endif
+
+EB_KERNEL(tpixels_fused_s8, armv7em_code, code7q);

@@ -1,0 +1,191 @@
+"""Kernels that requantise the tiles of pixels they sum, in an emulated core, against NumPy; and the code they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from c_harness import check_samples
+from check_runner import RUNTIME, Machine, build
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_tile_kernels import exact, pack_words, problems
+
+from edgebit.errors import EdgebitError
+from edgebit.ir.graph import Requant
+from edgebit.layouts import thumb_fused
+from edgebit.layouts.base import layout_of
+from edgebit.layouts.code7q import Code7q
+from edgebit.layouts.pixels import MAX_NONZEROS, PIXELS, PixelLayout
+from edgebit.layouts.thumb_fused import MAX_BIASED, Entry, FusedReader
+from edgebit.ops.base import KernelChoice, Sample, op_of
+from edgebit.ops.linear_samples import linear_sample
+from edgebit.ops.requant import requantise
+from edgebit.ops.tiles_c import FAMILIES
+from edgebit.plan.kernels import all_kernels
+
+CORES = ("cortex-m4f", "cortex-m33")
+REF = "tpixels_fused_s8__ref"
+GUARD = bytes(range(160, 224))
+CODE = 0x0100_0000  # where a Cortex-M may execute, far behind the image
+FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+S8 = npt.NDArray[np.int8]
+
+
+@pytest.fixture(scope="module", params=CORES)
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    elf = tmp_path_factory.mktemp("fused") / "k.elf"
+    source = RUNTIME / "kernels" / "tpixels_fused_s8" / f"{REF}.c"
+    return Machine(request.param, build(request.param, [source], elf, f"eb_{REF}"))
+
+
+def draw_entries(rng: np.random.Generator, rows: int) -> Requant:
+    """Requantisation of any sign and size that stays within int32."""
+    mul = rng.integers(-(2**15), 2**15, rows).astype(np.int32)
+    shift = rng.choice([0, 1, 7, 12, 16, 20, 31], rows).astype(np.int32)
+    add = rng.integers(-(2**30), 2**30, rows).astype(np.int32)
+    return Requant(mul, add, shift, 0, -128, 127)
+
+
+def entries_of(r: Requant) -> list[Entry]:
+    return [Entry(*v) for v in zip(r.add.tolist(), r.mul.tolist(), r.shift.tolist(), strict=True)]
+
+
+def run(m: Machine, raw: bytes | None, trits: S8, x: S8, r: Requant, skip: int = 0, past: int = 0) -> S8:
+    """(8, rows) outputs of code, or of the reference when raw is None; 0x5A where nothing was written."""
+    rows, cols = trits.shape
+    stride = PixelLayout.stride(cols)
+    words = np.full((PIXELS // 2, stride), past, "<u4")
+    words[:, :cols] = pack_words(x)
+    m.reset()
+    target = m.place(b"\x5a" * (PIXELS * rows), GUARD, GUARD)
+    if raw is None:
+        entries = np.zeros(rows, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
+        entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
+        w, e = m.place(layout_of("t2").pack(trits), GUARD, GUARD), m.place(entries.tobytes(), GUARD, GUARD)
+        m.call(f"eb_{REF}", w, m.place(words.tobytes(), GUARD, GUARD), e, target, rows, cols, stride, skip)
+    else:
+        m.uc.mem_write(CODE, raw)
+        m.uc.ctl_flush_tb()  # other code was there before
+        source = m.place(words[skip:].tobytes(), GUARD, GUARD)
+        m.call(CODE, source, target + 2 * skip * rows, 4 * skip)
+    size = PIXELS * rows
+    assert m.read(target - 64, 64) == m.read(target + size, 64) == GUARD, "wrote beside y"
+    return np.frombuffer(m.read(target, size), np.int8).reshape(PIXELS, rows)
+
+
+def wants(trits: S8, x: S8, r: Requant) -> S8:
+    """(8, rows)"""
+    return requantise(exact(trits, x).T.astype(np.int32), r)
+
+
+def code_of(trits: S8, r: Requant) -> bytes:
+    return Code7q().pack_requant(trits, entries_of(r))
+
+
+def test_kernels_equal_numpy(machine: Machine) -> None:
+    @FEW
+    @given(problems(PIXELS, 255), st.integers(0, 2**32 - 1), st.integers(0, 3))
+    def check(problem: tuple[S8, S8, int], seed: int, skip: int) -> None:
+        trits, x, past = problem
+        r = draw_entries(np.random.default_rng(seed), len(trits))
+        for raw in (None, code_of(trits, r)):
+            got = run(machine, raw, trits, x, r, skip, past)
+            np.testing.assert_array_equal(got[2 * skip :], wants(trits, x, r)[2 * skip :])
+            assert (got[: 2 * skip] == 0x5A).all()
+
+    check()
+
+
+@pytest.mark.parametrize("count", [1, MAX_BIASED, MAX_BIASED + 1, MAX_NONZEROS])
+@pytest.mark.parametrize(("trit", "value"), [(1, -128), (-1, -128), (1, 127), (-1, 127)])
+def test_lanes_hold_at_their_limit(machine: Machine, count: int, trit: int, value: int) -> None:
+    """Rows of as many equal trits as a biased sum, and any sum, may have, beside rows without any."""
+    trits = np.zeros((12, 255), np.int8)
+    trits[::2, -count:] = trit
+    x = np.full((PIXELS, 255), value, np.int8)
+    x[1::3] = -1 - value  # the pixel that shares the word goes the other way
+    r = Requant(*(np.full(12, v, np.int32) for v in (77, 5 << 7, 15)), 0, -128, 127)
+    np.testing.assert_array_equal(run(machine, code_of(trits, r), trits, x, r), wants(trits, x, r))
+
+
+def test_one_nonzero_more_breaks_the_bias(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 128 nonzeros a biased lane of 128 * 128 overflows: the limit is not merely cautious."""
+    monkeypatch.setattr(thumb_fused, "MAX_BIASED", 128)
+    trits, x = np.ones((1, 128), np.int8), np.full((PIXELS, 128), -128, np.int8)
+    r = Requant(*(np.full(1, v, np.int32) for v in (1 << 10, 0, 18)), 0, -128, 127)
+    x[::2] = 127
+    fine = run(machine, code_of(trits, r), trits, x, r)
+    np.testing.assert_array_equal(fine, wants(trits, x, r))
+    trits, x = -trits, np.full((PIXELS, 128), -128, np.int8)
+    assert (run(machine, code_of(trits, r), trits, x, r) != wants(trits, x, r)).any()
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(problem=problems(PIXELS, 255), seed=st.integers(0, 2**32 - 1))
+def test_code_is_read_back(problem: tuple[S8, S8, int], seed: int) -> None:
+    trits = problem[0]
+    entries = entries_of(draw_entries(np.random.default_rng(seed), len(trits)))
+    layout = Code7q()
+    raw = layout.pack_requant(trits, entries)
+    read, found = FusedReader(raw, *trits.shape, PixelLayout.stride(trits.shape[1])).read()
+    np.testing.assert_array_equal(read, trits)
+    assert found == entries
+    np.testing.assert_array_equal(layout.unpack(layout.pack(trits), *trits.shape), trits)
+    with pytest.raises(EdgebitError):
+        layout.unpack(raw[:-2], *trits.shape)
+
+
+def test_damaged_code_is_refused_or_computes_something_else_known() -> None:
+    """A flipped bit never makes the reader fail with anything but its own error."""
+    rng = np.random.default_rng(5)
+    trits = rng.integers(-1, 2, (12, 40)).astype(np.int8)
+    raw = code_of(trits, draw_entries(rng, 12))
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(raw)
+        damaged[int(rng.integers(len(raw)))] ^= 1 << int(rng.integers(8))
+        try:
+            Code7q().unpack(bytes(damaged), 12, 40)
+        except EdgebitError:
+            refused += 1
+    assert refused > 100
+
+
+def test_limits_name_what_is_too_much() -> None:
+    limits = Code7q().limits
+    assert limits(np.ones((8, 255), np.int8)) is None
+    assert "255 nonzero" in str(limits(np.ones((8, 256), np.int8)))
+    assert "2048 rows" in str(limits(np.zeros((2049, 8), np.int8)))
+
+
+def tile_samples(family: str, count: int) -> list[Sample]:
+    """Random layers that the family takes, every other one a 1 x 1 kernel over all pixels of its image."""
+    rng = np.random.default_rng(len(family))
+    found: list[Sample] = []
+    while len(found) < count:
+        c, outs = int(rng.choice([3, 4, 12])), int(rng.integers(1, 20))
+        h, w = int(rng.integers(1, 8)), int(rng.integers(1, 8))
+        k, stride, pad = (
+            (1, 1, 0) if len(found) % 2 else (int(rng.integers(1, 4)), int(rng.integers(1, 3)), 1)
+        )
+        attrs = {"strides": (stride,) * 2, "pads": (pad,) * 4, "dilations": (1, 1), "groups": 1}
+        s = linear_sample(rng, "conv2d", (2, h, w, c), (outs, k, k, c), attrs, 2)
+        if family in op_of(s.graph.nodes[0]).families(s.graph.nodes[0], s.graph):
+            found.append(s)
+    return found
+
+
+def test_layers_by_the_reference_equal_numpy() -> None:
+    """All kernels of tiles, with sanitizers, and with the output over the input as far as the planner may place it."""
+    chosen: dict[int, KernelChoice] = {}
+    samples: list[Sample] = []
+    for family in FAMILIES:
+        stem = f"{family}__ref"
+        choice = KernelChoice(stem, all_kernels()[stem].layout)
+        found = tile_samples(family, 10)
+        chosen |= {id(s.graph): choice for s in found}
+        drivers = {op_of(n).lower(n, s.graph, choice).function for s in found for n in s.graph.nodes}
+        assert {d.rsplit("_", 1)[1] for d in drivers} >= {"line", "copied", "padded"}
+        samples += found
+    assert check_samples(samples, lambda node, graph: chosen[id(graph)], extra=["-O1"]) >= 60
