@@ -18,7 +18,7 @@ from edgebit.ops.base import Sample, infer_all, registry
 from edgebit.ops.intmath import make_avg_params
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import random_quant, random_s8, sample
-from edgebit.plan.kernels import all_kernels, candidates
+from edgebit.plan.kernels import all_kernels, candidates, kernels_for
 from edgebit.plan.plan import Plan
 
 SEED = 20260101
@@ -73,6 +73,16 @@ WINDOWS = [  # like CONV: what gathers windows of few bytes, cuts them off at ed
     ((7, 7, 48), (96, 1, 1), 1),
     ((8, 4, 128), (20, 1, 1), 1),
 ]
+ROWS = [(1, 160, 64), (1, 512, 128), (1, 96, 96), (1, 64, 200)]  # like DENSE, for kernels of many rows
+POINTS = [  # input (H, W, C), outputs of 1x1 convolutions, for kernels of many pixels
+    ((8, 8, 16), 32),
+    ((5, 13, 64), 64),
+    ((12, 12, 32), 48),
+    ((4, 4, 160), 96),
+    ((3, 11, 252), 64),
+    ((10, 6, 100), 36),
+    ((4, 8, 72), 128),
+]
 DEPTHWISE = [
     ((3, 3, 2), (2, 2), 1),
     ((5, 5, 24), (1, 1), 1),
@@ -97,8 +107,13 @@ def draw(rng: np.random.Generator, mode: str, weights: str, *args: Any) -> Sampl
             return s
 
 
-def requant_samples(rng: np.random.Generator) -> Iterable[Sample]:
+def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
     """Layers with int8 outputs, whose cost does not depend on values, in more shapes that real models have."""
+    if len(kernels_for("tpoints_s8", core)) > 1:
+        for m, k, n in ROWS:
+            yield draw(rng, "requant", "trit", "dense", (m, k), (n, k), {}, m)
+        for (h, wd, c), oc in POINTS:
+            yield draw(rng, "requant", "trit", "conv2d", (1, h, wd, c), (oc, 1, 1, c), window(1, 1, 1), 1)
     for w in ("trit", "s8"):
         for m, k, n in [*DENSE, *FIRST_AND_LAST]:
             yield draw(rng, "requant", w, "dense", (m, k), (n, k), {}, m)
@@ -209,7 +224,9 @@ def wanted_samples(
     """Samples for some tables alone: those of the kernels (or ops) of that name, at most MANY of each; for a table
     that layers of many kernels share, the samples of all."""
     linear = (
-        linear_samples(rng, core) if any(w.startswith("epilogue_") for w in wanted) else requant_samples(rng)
+        linear_samples(rng, core)
+        if any(w.startswith("epilogue_") for w in wanted)
+        else requant_samples(rng, core)
     )
     every = [*linear, *pool_samples(rng), *quantize_samples(rng), *softmax_samples(rng)]
     known = {w.split("__")[0].rsplit("_", 1)[0] for w in wanted} | set(wanted)
