@@ -18,7 +18,8 @@ from gguf_files import (
 )
 
 from edgebit.bench.npz import read_npz
-from edgebit.decoder.precision import Precision
+from edgebit.decoder import canonical
+from edgebit.decoder.precision import Precision, choose_precision
 from edgebit.decoder.reference import Reference
 from edgebit.errors import ModelError
 from edgebit.importers._gguf_read import read_gguf
@@ -64,6 +65,10 @@ def test_every_type_in_every_architecture(tmp_path: Path, arch: str, type_id: in
         assert decoder.weights.projection("down", 0).group == min(BLOCK[type_id], 128)
     want = {"bitnet": "token", "qwen3": "none", "llama": "token" if scales == "one" else "none"}
     assert spec.act_quant == want[arch]
+    exported = canonical.projection(
+        decoder, "down", 0, choose_precision(spec)
+    )  # what the defaults make of it
+    assert exported.group in (64, 128, 512)
 
 
 @pytest.mark.parametrize("arch", ["bitnet-b1.58", "bitnet-25"])
