@@ -33,10 +33,10 @@ requantisation, activation. Weights are random trits, half of them zero; activat
 was compared with the NumPy reference byte for byte when it was measured.
 
 **Kinds of figures.** *Modelled cycles*: the instructions an emulated core executed, priced by the cycle table of its
-technical reference manual, for memory without wait states; no silicon was timed. *Instructions*: executed
-instructions of the emulated core. Both repeat exactly. *Wall clock, ratio to ref in one run*: seconds of a kernel
-divided by those of the portable C kernels, both in one process, turn by turn, the median of the turns; only the
-ratio means something.
+technical reference manual (Cortex-M55: by LLVM's model of its pipeline), for memory without wait states; no silicon
+was timed. *Instructions*: executed instructions of the emulated core. Both repeat exactly. *Wall clock, ratio to ref
+in one run*: seconds of a kernel divided by those of the portable C kernels, both in one process, turn by turn, the
+median of the turns; only the ratio means something.
 
 **Method.** `edgebit bench --kernels --core CORE` prints a core's rows (`--json` for programs), and this page is
 written by `python -m edgebit.bench.performance docs --core CORE`. The kernel marked * is the one

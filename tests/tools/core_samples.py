@@ -83,6 +83,12 @@ POINTS = [  # input (H, W, C), outputs of 1x1 convolutions, for kernels of many 
     ((10, 6, 100), 36),
     ((4, 8, 72), 128),
 ]
+AREAS = [  # like CONV, with windows of many bytes
+    ((6, 6, 64), (32, 3, 3), 1),
+    ((7, 5, 32), (64, 3, 3), 2),
+    ((4, 4, 128), (16, 3, 3), 1),
+    ((9, 9, 16), (32, 3, 3), 1),
+]
 DEPTHWISE = [
     ((3, 3, 2), (2, 2), 1),
     ((5, 5, 24), (1, 1), 1),
@@ -112,8 +118,10 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
     if len(kernels_for("tpoints_s8", core)) > 1:
         for m, k, n in ROWS:
             yield draw(rng, "requant", "trit", "dense", (m, k), (n, k), {}, m)
-        for (h, wd, c), oc in POINTS:
-            yield draw(rng, "requant", "trit", "conv2d", (1, h, wd, c), (oc, 1, 1, c), window(1, 1, 1), 1)
+        areas = [(x, (oc, 1, 1), 1) for x, oc in POINTS]
+        for (h, wd, c), (oc, kh, kw), stride in [*areas, *AREAS]:
+            at = (1, h, wd, c)
+            yield draw(rng, "requant", "trit", "conv2d", at, (oc, kh, kw, c), window(kh, kw, stride), 1)
     for w in ("trit", "s8"):
         for m, k, n in [*DENSE, *FIRST_AND_LAST]:
             yield draw(rng, "requant", w, "dense", (m, k), (n, k), {}, m)
