@@ -12,7 +12,8 @@
 // cols are multiples of 4.
 //
 // Cost (Cortex-M55, llvm-mca model, which takes a gather or scatter for two cycles; no wait states), for 32
-// pixels: 10 for each group of a row with a nonzero trit, 74 a row and 30 more a tile of columns, 180 a group.
+// pixels: 10 for each group of a row with a nonzero trit, 74 a row and 30 more a tile of columns, 180 a
+// group.
 //
 // Scratch: 832 bytes for each group of a tile, rounded up to 4 groups; 64 bytes a row if there is more than
 // one tile; 384 bytes.
