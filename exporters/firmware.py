@@ -49,7 +49,11 @@ class Firmware:
 
 def port_files(board: Board) -> list[Path]:
     """The C, assembly and header files of a Cortex-M board's port."""
-    names = ["cortex_m/start.c", *(f"cortex_m/{h}" for h in ("eb_board.h", *board.port.get("headers", ())))]
+    names = [
+        "cortex_m/start.c",
+        "cortex_m/cycles.c",
+        *(f"cortex_m/{h}" for h in ("eb_board.h", *board.port.get("headers", ()))),
+    ]
     if board.uart is not None:
         names.append(f"uart/{board.uart.model}.c")
     if board.usb is not None:

@@ -17,7 +17,7 @@ WALL_CLOCK = "wall-clock seconds"
 
 
 def wall_clock(device: Device) -> str:
-    """What seconds are of, where nothing counts: firmware reads no cycle counter, so a real board's hold its link, too."""
+    """What seconds are of, where nothing counts: a real board's hold its link, too."""
     if device.emulator is not None:
         return f"{WALL_CLOCK} of an emulator"
     return (
@@ -50,10 +50,12 @@ class BenchResult:
 def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1) -> BenchResult:
     """Cost of one inference on `inputs`; layers are split where the device's counter can split them.
 
-    An emulated count is the same on every run, so one is enough; wall clock takes the median of `runs`.
+    An emulated count is the same on every run, so one is enough; what is measured is the median of `runs`, layer by
+    layer.
     """
     link = device.link
     times: list[float] = []
+    counted: list[dict[int, int]] = []
     for _ in range(max(1, runs)):
         link.reset()
         for k, i in enumerate(folder.graph.inputs):
@@ -61,6 +63,8 @@ def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1)
         start = time.perf_counter()
         link.run(hash_layers=False)
         times.append(time.perf_counter() - start)
+        if device.counter is not None:
+            counted.append(dict(device.counter.layers()))
     rows = [
         {
             "name": row["name"],
@@ -72,9 +76,9 @@ def measure(folder: ExportFolder, device: Device, inputs: Vector, runs: int = 1)
         }
         for row in folder.manifest["layers"]
     ]
-    if device.counter is None:
+    if device.counter is None or not all(counted):
         return BenchResult(device.board.name, wall_clock(device), statistics.median(times), rows, len(times))
-    counts = dict(device.counter.layers())
+    counts = {index: statistics.median_high([c.get(index, 0) for c in counted]) for index in counted[0]}
     for index, row in enumerate(rows):
         row["value"] = counts.get(index, 0)
     return BenchResult(

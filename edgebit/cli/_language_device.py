@@ -12,6 +12,7 @@ from typing import Any
 from edgebit.bench.language_device import LanguageDevice, connect_language_model
 from edgebit.bench.language_model import LanguageModelFolder
 from edgebit.cli._output import Output, count
+from edgebit.devices.own_counter import MEASURED
 from edgebit.errors import UsageError
 
 
@@ -38,9 +39,10 @@ def run_on_device(
     if costs:
         found["cost_per_token"], found["metric"] = round(statistics.mean(costs)), metric
         words = f"{count(len(costs))} tokens, {count(found['cost_per_token'])} {metric} a token"
-        if clock and metric == "modelled cycles":
+        kind = {"modelled cycles": " (estimated, flash waits excluded)", MEASURED: ""}
+        if clock and metric in kind:
             rate = clock / found["cost_per_token"]
-            words += f", {rate:.2f} tokens/s at {clock / 1e6:.0f} MHz (estimated, flash waits excluded)"
+            words += f", {rate:.2f} tokens/s at {clock / 1e6:.0f} MHz{kind[metric]}"
         if not output.as_json:
             sys.stderr.write(words + "\n")
     output.result(
@@ -87,7 +89,9 @@ def bench_on_device(
     """What one token costs, layer by layer, counted in the emulated board: the last one of a golden prompt."""
     board = folder.board
     if emulate is None:
-        raise UsageError(f"the {board.title} does not count its own cycles: use --emulate")
+        raise UsageError(
+            f"layers of a language model are counted in an emulated {board.title} only: use --emulate"
+        )
     golden = folder.manifest["golden"]
     prompt = (golden[0]["prompt"] if golden else []) or [0]
     with output.progress() as bar:

@@ -16,6 +16,7 @@ from edgebit.cli._kernels import bench_kernels
 from edgebit.cli._language_device import bench_on_device
 from edgebit.cli._language_speed import bench_on_linux
 from edgebit.cli._output import JsonFlag, Output, count
+from edgebit.devices.own_counter import MEASURED
 from edgebit.errors import UsageError
 
 
@@ -76,7 +77,7 @@ def command(
         with connect(
             folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True
         ) as device:
-            result = measure(folder, device, folder.vectors[0], 1 if device.counter else runs or 20)
+            result = measure(folder, device, folder.vectors[0], 1 if emulate is not None else runs or 20)
             title = device.title
     total = result.per_inference
     if result.metric.startswith(WALL_CLOCK):
@@ -97,8 +98,9 @@ def command(
         columns = ["layer", "kernel", "MACs", result.metric, "per MAC", "share"]
         output.table(f"{folder.name} on {title}", columns, rows, right={2, 3, 4, 5})
         clock = folder.board(board).clock_hz
-        if clock and result.metric == "modelled cycles":
+        kind = {"modelled cycles": "estimated, flash waits excluded", MEASURED: "flash waits included"}
+        if clock and result.metric in kind:
             output.say(
-                f"at {clock / 1e6:.0f} MHz that is {total / clock * 1e3:.2f} ms, estimated, flash waits excluded"
+                f"at {clock / 1e6:.0f} MHz that is {total / clock * 1e3:.2f} ms, {kind[result.metric]}"
             )
     output.result(result.to_dict())

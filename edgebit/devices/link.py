@@ -25,6 +25,10 @@ _HEADER = struct.Struct("<BBBb8sHHII")
 _HELLO = struct.Struct("<HH16sHHHHI")
 
 
+UNKNOWN = (1 << 64) - 1
+"""Cycles of a layer that are more than a device's counter can tell."""
+
+
 class Kind(IntEnum):
     """Requests."""
 
@@ -258,9 +262,15 @@ class Link:
         self._check(self._ask(Kind.RESET), "reset")
 
     def cycles(self) -> list[int]:
-        """Cycles a layer as the device counted them; empty when it has no counter."""
-        payload = self._ask(Kind.CYCLES).payload
-        return list(struct.unpack(f"<{len(payload) // 8}Q", payload[: len(payload) // 8 * 8]))
+        """Cycles of each layer of the last run as the device counted them, UNKNOWN where they are more than its counter
+        can tell; empty when it has no counter."""
+        out: list[int] = []
+        while True:
+            reply = self._ask(Kind.CYCLES, offset=len(out))
+            size = len(reply.payload) // 8 * 8
+            out += struct.unpack(f"<{size // 8}Q", reply.payload[:size])
+            if not size or len(out) >= reply.arg:
+                return out
 
     def close(self) -> None:
         self.transport.close()

@@ -12,6 +12,7 @@ from typing import Protocol
 from edgebit.board import Board
 from edgebit.devices.counting import Counter
 from edgebit.devices.link import Link
+from edgebit.devices.own_counter import OwnCounter
 from edgebit.devices.process import ProcessTransport
 from edgebit.devices.qemu import QemuSystem, open_user
 from edgebit.devices.qemu_counting import QemuCounter
@@ -29,7 +30,7 @@ from edgebit.toolchain.elf import Image
 
 MARK = "eb_mark"
 UF2 = "firmware.uf2"
-AnyCounter = Counter | QemuCounter | Rp2040jsCounter
+AnyCounter = Counter | QemuCounter | Rp2040jsCounter | OwnCounter
 
 
 class Built(Protocol):
@@ -122,8 +123,8 @@ def open_device(
             f"the {board.title} is reached over ssh: say --port ssh://[USER@]HOST after edgebit flash --host [USER@]HOST, or run "
             "this command on it, or use --emulate"
         )
-    transport = open_port(port if port is not None else find_port(board), board.uart.baud)
-    return Device(board, link(transport), None, None)
+    own = link(open_port(port if port is not None else find_port(board), board.uart.baud))
+    return Device(board, own, OwnCounter(own) if board.core.is_cortex_m else None, None)
 
 
 def _choose(board: Board, emulate: str) -> str:

@@ -44,7 +44,7 @@ static uint32_t hello(uint8_t *p) {
     eb_put32(p + 28, EB_APP_ARENA_BYTES);
     uint32_t at = put_string(p, 32, EB_APP_BOARD_NAME, 64);
     at = put_string(p, at, EB_APP_MODEL_NAME, 255);
-    return put_string(p, at, "none", 255);
+    return put_string(p, at, eb_trace_source(), 255);
 }
 
 // What a request leads to, besides the payload.
@@ -66,6 +66,26 @@ static eb_link_status acceptable(const eb_request *rq, uint32_t entries) {
         return EB_LINK_ERR_MODEL;
     }
     return rq->entry < entries ? EB_LINK_OK : EB_LINK_ERR_ENTRY;
+}
+
+// Cycles of the layers of the last run from rq->offset on; nothing where none are counted.
+static void cycles_of(const eb_request *rq, uint8_t *p, result *r) {
+    if (eb_trace_source()[0] == 'n') {
+        return;
+    }
+    if (!fits(rq->offset, 0, EB_APP_LAYERS)) {
+        r->status = EB_LINK_ERR_RANGE;
+        return;
+    }
+    uint32_t n = EB_APP_LAYERS - rq->offset;
+    n = n < EB_LINK_PAYLOAD_MAX / 8 ? n : EB_LINK_PAYLOAD_MAX / 8;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t cycles = eb_trace_cycles(rq->offset + i);
+        eb_put32(p + 8 * i, (uint32_t)cycles);
+        eb_put32(p + 8 * i + 4, (uint32_t)(cycles >> 32));
+    }
+    r->arg = EB_APP_LAYERS;
+    r->bytes = 8 * n;
 }
 
 // One request; the application's own.

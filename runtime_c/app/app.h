@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "eb_port.h"
 #include "edgebit/eb_link.h"
 
 // A request, decoded. The payload lives in the receive buffer until the next eb_link_receive.
@@ -43,6 +44,30 @@ void eb_trace_start(int hash);
 
 // The CRC-32 of a layer of the last run; 0 for a layer that was not hashed.
 uint32_t eb_trace_crc(uint32_t layer);
+
+#ifdef EB_PORT_COUNTS
+// What counts the cycles of a layer, or "none".
+const char *eb_trace_source(void);
+
+// Starts the counter of cycles, where there is one. Called once, before the first run.
+void eb_trace_init(void);
+
+// Cycles of a layer of the last run or step, the call of eb_trace included (about 20); UINT64_MAX when they
+// are more than the counter can tell.
+uint64_t eb_trace_cycles(uint32_t layer);
+#else
+static inline const char *eb_trace_source(void) {
+    return "none";
+}
+static inline void eb_trace_init(void) {}
+static inline uint64_t eb_trace_cycles(uint32_t layer) {
+    (void)layer;
+    return 0;
+}
+#endif
+
+// A step of a run starts: forgets the cycles counted so far.
+void eb_trace_step(void);
 
 // Called by the model (compiled with EB_TRACE) at the end of every layer.
 void eb_trace(uint32_t layer, const void *data, uint32_t bytes);

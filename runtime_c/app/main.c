@@ -111,7 +111,8 @@ static void answer(const eb_request *rq) {
             hashed = 0;
             r.arg = init_status == EB_OK ? (uint32_t)EB_APP_RESET(&ctx) : (uint32_t)init_status;
             break;
-        case EB_LINK_CYCLES: // no cycle counter is read; the emulator counts from outside
+        case EB_LINK_CYCLES:
+            cycles_of(rq, p, &r);
             break;
         default:
             r.status = EB_LINK_ERR_KIND;
@@ -123,6 +124,7 @@ static void answer(const eb_request *rq) {
 
 int main(void) {
     eb_port_init();
+    eb_trace_init();
     init_status = (int)EB_APP_INIT(&ctx, state, EB_APP_STATE_BYTES, arena, EB_APP_ARENA_BYTES);
     serve();
     return 0;

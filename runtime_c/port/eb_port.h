@@ -2,7 +2,7 @@
 // The machine under a bench application: one byte stream to the host, and nothing else.
 //
 // Each port (cortex_m with a driver from uart/, linux, hosted) defines these four functions and calls the
-// application's `int main(void)`. There are no interrupts, no timers and no heap behind them.
+// application's `int main(void)`. There are no interrupts and no heap behind them.
 #ifndef EDGEBIT_EB_PORT_H
 #define EDGEBIT_EB_PORT_H
 
@@ -19,5 +19,20 @@ void eb_port_putc(uint8_t byte);
 
 // Hands everything sent so far to the host.
 void eb_port_flush(void);
+
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+// Ports of these cores can count cycles.
+#define EB_PORT_COUNTS   1
+#define EB_PORT_TOO_MANY 0xFFFFFFFFu
+
+// Starts the cycle counter. Its name, at most 255 bytes, or "none" where none counts.
+const char *eb_port_count(void);
+
+// Counts from 0 again.
+void eb_port_restart(void);
+
+// Cycles of the core since the restart; EB_PORT_TOO_MANY when they are more than the counter can tell.
+uint32_t eb_port_cycles(void);
+#endif
 
 #endif

@@ -77,7 +77,6 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmwa
             rc = data_dir("runtime_c")
             sources = [*sorted((rc / "app").glob("*.c")), TINY / "tiny.c"]
             folder = tmp_path_factory.mktemp(f"firmware-{name}")
-            # The model's folder has a stand-in for eb_port.h that says the same as the real one.
             built[name] = build(load_board(name), sources, [rc / "include", rc / "app", TINY], folder)
         return built[name]
 

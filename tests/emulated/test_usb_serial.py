@@ -65,6 +65,21 @@ def test_verify_over_usb(folder: ExportFolder, edgebit: Callable[..., object]) -
     assert result.certificate == folder.manifest["certificate"]
 
 
+def test_the_picos_own_counter_agrees_with_rp2040js(folder: ExportFolder) -> None:
+    """SysTick, as the firmware reads it, and the emulator's count of the same run; reading it takes some cycles."""
+    with connect(folder, emulate="rp2040js", count=True) as device:
+        assert device.link.hello().cycle_source == "SysTick"
+        for k, i in enumerate(folder.graph.inputs):
+            device.link.write_input(k, folder.vectors[0][i].tobytes())
+        device.link.run(hash_layers=False)
+        assert device.counter is not None
+        outside = dict(device.counter.layers())
+        own = device.link.cycles()
+    assert len(own) == len(outside) == len(folder.manifest["layers"])
+    for index, cycles in enumerate(own):
+        assert abs(cycles - outside[index]) <= 80, (index, own, outside)
+
+
 def test_rp2040js_and_the_cycle_model_agree(folder: ExportFolder) -> None:
     """Two emulators, two counts of a Cortex-M0+'s cycles, layer by layer within 2 % and in all within 1 %."""
     counts = []
@@ -79,7 +94,7 @@ def test_rp2040js_and_the_cycle_model_agree(folder: ExportFolder) -> None:
     assert one.keys() == other.keys()
     assert sum(one.values()) == pytest.approx(sum(other.values()), rel=0.01)
     for layer, cycles in one.items():
-        assert cycles == pytest.approx(other[layer], rel=0.02, abs=10)
+        assert cycles == pytest.approx(other[layer], rel=0.02, abs=20)
 
 
 def test_what_the_device_says_of_itself(plugged: Rp2040js) -> None:

@@ -31,7 +31,7 @@ WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", '-DTINY_B
 def compile_app(out: Path, compiler: list[str], flags: list[str]) -> Path:
     """The bench application with the hand-made model, reading standard input."""
     rc = data_dir("runtime_c")
-    includes = [f"-I{p}" for p in (rc / "include", rc / "app", TINY)]
+    includes = [f"-I{p}" for p in (rc / "include", rc / "app", rc / "port", TINY)]
     sources = [str(p) for p in sorted((rc / "app").glob("*.c")) + sorted(TINY.glob("*.c"))]
     done = subprocess.run(
         [*compiler, *WARNINGS, *flags, *includes, *sources, "-o", str(out)], capture_output=True, text=True

@@ -187,7 +187,7 @@ static void do_step(const eb_request *rq, uint8_t *p, result *r) {
         hashed = (int)(rq->arg & 1u);
         eb_trace_start(hashed);
     } else {
-        eb_mark(EB_MARK_START);
+        eb_trace_step();
     }
     EB_D(tile)(&ctx, 0, (const int32_t *)(const void *)(ids + taken), 1, taken);
     taken++;
@@ -274,7 +274,8 @@ static void answer(const eb_request *rq) {
             start_over();
             r.arg = (uint32_t)init_status;
             break;
-        case EB_LINK_CYCLES: // no cycle counter is read; the emulator counts from outside
+        case EB_LINK_CYCLES:
+            cycles_of(rq, p, &r);
             break;
         default:
             r.status = EB_LINK_ERR_KIND;
@@ -286,6 +287,7 @@ static void answer(const eb_request *rq) {
 
 int main(void) {
     eb_port_init();
+    eb_trace_init();
     init_status = open_model();
     if (EB_D_TEXT_BYTES != 0) {
         const uint8_t *table = (const uint8_t *)EB_D(weights) + (size_t)EB_D_TEXT * EB_D_UNIT;

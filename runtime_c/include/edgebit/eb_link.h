@@ -30,11 +30,12 @@
 //   0) HASHES     offset: first layer                  arg: number of layers; payload: u32 CRC-32 a layer
 //   SEGMENT    weight segment index                 arg: its CRC-32, offset: its layer
 //   RESET      -                                    arg: eb_status
-//   CYCLES     offset: first layer                  payload: u64 a layer; empty, there is no cycle source
+//   CYCLES     offset: first layer                  arg: number of layers; payload: u64 a layer (all
+//                                                   bits set: too many to tell); empty without a cycle source
 //
 // HELLO's payload: u16 protocol version, u16 largest payload, u8x16 image id, u16 inputs, u16 outputs,
 // u16 layers, u16 segments, u32 arena bytes, then three strings, each a u8 length and that many bytes of
-// UTF-8: board, model, cycle source ("none").
+// UTF-8: board, model, cycle source ("DWT", "SysTick", "none").
 #ifndef EDGEBIT_EB_LINK_H
 #define EDGEBIT_EB_LINK_H
 
