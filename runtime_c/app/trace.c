@@ -85,7 +85,6 @@ static __attribute__((noinline)) void watch(uint32_t layer, const void *data, ui
         eb_port_restart();
     }
 #endif
-    eb_mark(EB_MARK_RESUME);
 }
 
 // A layer with several outputs calls once for each; their bytes run on into one CRC. The mark comes first, so
@@ -94,5 +93,6 @@ void eb_trace(uint32_t layer, const void *data, uint32_t bytes) {
     eb_mark(layer);
     if (watching && layer < LAYERS) {
         watch(layer, data, bytes);
+        eb_mark(EB_MARK_RESUME);
     }
 }
