@@ -22,7 +22,7 @@ from edgebit.flash.base import Chosen, flash_start
 from edgebit.toolchain.build import build_export
 
 PROBED = [b for b in list_boards() if "pyocd" in load_board(b).flash_methods]
-NEEDS_PACK = {"nucleo-f446re", "nucleo-l4r5zi", "nucleo-u575zi-q", "stm32f4-discovery"}
+NEEDS_PACK = {"nucleo-f446re", "nucleo-g0b1re", "nucleo-l4r5zi", "nucleo-u575zi-q", "stm32f4-discovery"}
 
 
 @pytest.fixture(autouse=True)
