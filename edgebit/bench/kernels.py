@@ -200,9 +200,10 @@ def measure_kernels(
     optimize: Optimize = "balanced",
     toolchain: str | None = None,
     say: Say = lambda _: None,
+    board: Board | None = None,
 ) -> Result:
-    """Every kernel of every shape on one core."""
-    board = machine_for(load_core(core))
+    """Every kernel of every shape on one core: on `board`, which has it, or on the machine_for it."""
+    board = board or machine_for(load_core(core))
     machine = board.title
     if board.core.family != "host":
         machine = f"{board.name}, emulated by {emulators(board)[0]}"

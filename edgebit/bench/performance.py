@@ -2,6 +2,7 @@
 
 python -m edgebit.bench.performance docs                      write the page again from the stored figures
 python -m edgebit.bench.performance docs --core cortex-m4f    measure that core first (may be repeated)
+python -m edgebit.bench.performance docs --board nucleo-g0b1re  measure networks as that board's memories allow
 python -m edgebit.bench.performance docs --all                measure every core
 """
 
@@ -19,6 +20,7 @@ import edgebit
 from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.bench.kernels import measure_kernels
 from edgebit.bench.peers import NETWORKS, PEERS, SOURCES
+from edgebit.board import Board, load_board
 from edgebit.core import list_cores, load_core
 from edgebit.errors import EdgebitError
 from edgebit.resources import write_atomically
@@ -48,21 +50,23 @@ per cent.
 """
 
 
-def collect(core: str) -> dict[str, Any]:
-    """Measure all shapes on a core: what the page needs of the result, and when it was made."""
-    result = measure_kernels(core, list(SHAPES.values()), say=lambda text: print(text, file=sys.stderr))
+def collect(core: str, board: Board | None = None) -> dict[str, Any]:
+    """Measure all shapes on a core, or the networks on one board: what the page needs, and when it was made."""
+    shapes = [s for s in SHAPES.values() if s.network or board is None]
+    result = measure_kernels(core, shapes, board=board, say=lambda text: print(text, file=sys.stderr))
     wrong = [r.kernel for r in result.rows if not r.bit_exact]
     if wrong:
         raise EdgebitError(f"not bit-exact on {core}: {', '.join(wrong)}; nothing is written")
     return result.to_dict() | {
+        "board": board.name if board else None,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "version": edgebit.__version__,
     }
 
 
 def page(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page for measured cores, by name."""
-    names = sorted(data, key=lambda n: (_place(n), n))
+    """The page for measured cores and boards, by name; a board comes after its core."""
+    names = sorted(data, key=lambda n: (_place(data[n]["core"]), n))
     parts = [HEAD, *(_core(data[n]) for n in names), _sources()]
     return "\n".join(parts)
 
@@ -78,9 +82,13 @@ def _core(d: Mapping[str, Any]) -> str:
     layers = [r for r in rows if not r["shape"].startswith("net-")]
     networks = [r for r in rows if r["shape"].startswith("net-")]
     title = load_core(core).title if core in list_cores() else core
+    command = f"--core {core}"
+    if d.get("board"):
+        title += f" of the {load_board(d['board']).title}"
+        command = f"--board {d['board']} --shape net"
     lines = [
         f"## {title}\n",
-        f"`edgebit bench --kernels --core {core}` on {d['date']}, EdgeBit {d['version']}, {d['toolchain']}. "
+        f"`edgebit bench --kernels {command}` on {d['date']}, EdgeBit {d['version']}, {d['toolchain']}. "
         f"Run on: {d['machine']}.\n",
     ]
     if layers:
@@ -163,12 +171,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m edgebit.bench.performance", description=PAGE)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--core", action="append", default=[], help="measure this core")
+    parser.add_argument("--board", action="append", default=[], help="measure networks on this board")
     parser.add_argument("--all", action="store_true", help="measure every core")
     args = parser.parse_args(arguments)
     path = args.folder / DATA
     data = json.loads(path.read_text()) if path.is_file() else {}
-    for core in list_cores() if args.all else args.core:
-        data[core] = collect(core)
+    measured: list[tuple[str, Board | None]] = [(c, None) for c in (list_cores() if args.all else args.core)]
+    measured += [(b, load_board(b)) for b in args.board]
+    for name, board in measured:
+        data[name] = collect(board.core.name if board else name, board)
         write_atomically(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
     write_atomically(args.folder / PAGE, page(data))
 

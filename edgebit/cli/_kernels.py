@@ -9,18 +9,34 @@ import typer
 from edgebit.bench.kernel_shapes import find_shapes
 from edgebit.bench.kernel_tasks import Row
 from edgebit.bench.kernels import Result, measure_kernels
+from edgebit.board import load_board
 from edgebit.cli._output import Output, count
 from edgebit.core import load_core
+from edgebit.devices.open import emulators
 from edgebit.errors import MismatchError, UsageError
 from edgebit.plan.kernels import Optimize
 
 
 def bench_kernels(
-    output: Output, core: str | None, shapes: list[str] | None, optimize: str, toolchain: str | None
+    output: Output,
+    core: str | None,
+    shapes: list[str] | None,
+    optimize: str,
+    toolchain: str | None,
+    board: str | None,
 ) -> None:
     """Measure, print, and exit 9 when a kernel's bytes are not the reference's."""
+    machine = load_board(board) if board else None
+    if machine:
+        if core not in (None, machine.core.name):
+            raise UsageError(
+                f"--core {core}: {machine.title} has a {machine.core.name}; leave one of the two out"
+            )
+        if machine.core.family != "host" and not emulators(machine):
+            raise UsageError(f"no emulator here runs {machine.title}, so its kernels cannot be counted")
+        core = machine.core.name
     if core is None:
-        raise UsageError("--kernels measures a core: say --core, e.g. --core cortex-m4f")
+        raise UsageError("--kernels measures a core: say --core, e.g. --core cortex-m4f, or --board")
     load_core(core)
     if optimize not in get_args(Optimize):
         raise UsageError(f"--optimize {optimize}: choose one of {', '.join(get_args(Optimize))}")
@@ -32,7 +48,7 @@ def bench_kernels(
             bar.update(job, description=text, advance=1)
 
         result = measure_kernels(
-            core, wanted, optimize=cast(Optimize, optimize), toolchain=toolchain, say=say
+            core, wanted, optimize=cast(Optimize, optimize), toolchain=toolchain, say=say, board=machine
         )
     _print(output, result)
     output.result(result.to_dict())

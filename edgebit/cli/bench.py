@@ -36,7 +36,11 @@ def command(
     threads: o.Threads = None,
     toolchain: o.Tool = None,
     kernels: Annotated[
-        bool, typer.Option("--kernels", help="Measure every kernel of --core on fixed shapes instead.")
+        bool,
+        typer.Option(
+            "--kernels",
+            help="Measure every kernel of --core on fixed shapes instead; with --board as that board's flash and RAM allow.",
+        ),
     ] = False,
     core: Annotated[str | None, typer.Option(help="The core of --kernels, e.g. cortex-m4f.")] = None,
     shape: Annotated[
@@ -50,16 +54,17 @@ def command(
 
     Emulated boards give counts that repeat exactly: modelled core cycles on Cortex-M0+ and M4 (flash wait
     states not included), executed instructions elsewhere. The host gives wall-clock time, for comparison
-    within one run only; so does a real board, its link included. Every figure names its kind. Of a language model, the cost of one token is counted on emulated
+    within one run only. A real board counts its core's cycles where it has a counter, and is timed over the link
+    where not. Every figure names its kind. Of a language model, the cost of one token is counted on emulated
     boards, and tokens a second are measured on Linux.
     """
     output = Output(json)
-    if kernels and (path or board or port or emulate is not None):
-        raise UsageError("--kernels measures a core and takes no export folder, board, port or emulator")
+    if kernels and (path or port or emulate is not None):
+        raise UsageError("--kernels measures a core and takes no export folder, port or emulator")
     if not kernels and (core or shape):
         raise UsageError("--core and --shape belong to --kernels")
     if kernels:
-        bench_kernels(output, core, shape, optimize, toolchain)
+        bench_kernels(output, core, shape, optimize, toolchain, board)
         return
     named = path or newest_export(Path("build"), board)
     if is_language_model(named):
@@ -77,7 +82,9 @@ def command(
         with connect(
             folder, board=board, emulate=emulate, port=port, toolchain=toolchain, count=True
         ) as device:
-            result = measure(folder, device, folder.vectors[0], 1 if emulate is not None else runs or 20)
+            result = measure(
+                folder, device, folder.vectors[0], 1 if device.emulator and device.counter else runs or 20
+            )
             title = device.title
     total = result.per_inference
     if result.metric.startswith(WALL_CLOCK):

@@ -41,6 +41,16 @@ def test_the_host_is_timed_against_its_portable_kernels(edgebit: Callable[..., A
     assert 0.2 < ref < 5
 
 
+def test_a_board_is_measured_as_its_memories_allow(edgebit: Callable[..., Any]) -> None:
+    """On the Pico the choice fears its flash; the STM32G0's is not behind a cache."""
+    args = ("bench", "--kernels", "--shape", "net-ad", "--optimize", "speed", "--json", "--board")
+    pico, g0 = (edgebit(*args, board).json for board in ("pico", "nucleo-g0b1re"))
+    assert pico["core"] == g0["core"] == "cortex-m0plus"
+    assert "nucleo-g0b1re" in g0["machine"]
+    cost = [next(r["value"] for r in found["rows"] if r["chosen"]) for found in (pico, g0)]
+    assert cost[1] < 0.95 * cost[0]
+
+
 def test_a_network_is_measured_whole(edgebit: Callable[..., Any]) -> None:
     found = edgebit("bench", "--kernels", "--core", "cortex-m4f", "--shape", "net-ad", "--json").json
     rows = [r for r in found["rows"] if r["shape"] == "net-ad"]
@@ -57,7 +67,9 @@ def test_a_network_is_measured_whole(edgebit: Callable[..., Any]) -> None:
     [
         (("--kernels",), "--core"),
         (("--core", "host"), "--kernels"),
-        (("--kernels", "--core", "host", "--board", "pico"), "takes no export"),
+        (("--kernels", "--core", "host", "--board", "pico"), "has a cortex-m0plus"),
+        (("--kernels", "--core", "host", "--port", "/dev/ttyACM0"), "takes no export"),
+        (("--kernels", "--board", "toaster"), "toaster"),
         (("--kernels", "--core", "cortex-m99"), "cortex-m99"),
         (("--kernels", "--core", "host", "--shape", "fc-1x1"), "fc-1x1"),
         (("--kernels", "--core", "host", "--optimize", "fun"), "fun"),
