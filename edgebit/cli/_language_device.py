@@ -39,7 +39,10 @@ def run_on_device(
     if costs:
         found["cost_per_token"], found["metric"] = round(statistics.mean(costs)), metric
         words = f"{count(len(costs))} tokens, {count(found['cost_per_token'])} {metric} a token"
-        kind = {"modelled cycles": " (estimated, flash waits excluded)", MEASURED: ""}
+        kind = {
+            "modelled cycles": " (estimated, flash waits excluded)",
+            MEASURED: " (without choosing and sending tokens)",
+        }
         if clock and metric in kind:
             rate = clock / found["cost_per_token"]
             words += f", {rate:.2f} tokens/s at {clock / 1e6:.0f} MHz{kind[metric]}"

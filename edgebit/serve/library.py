@@ -11,6 +11,7 @@ with LanguageModel.open(open_language_model(path)) as model:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ from edgebit.bench.language_program import program_error
 from edgebit.decoder.sampling import Sampling
 from edgebit.errors import ModelError, ToolchainError, UsageError, WrongBoardError
 from edgebit.ir.graph import Array
+from edgebit.resources import data_dir
 from edgebit.toolchain.library import build_library
 
 MAX_STOPS = 16
@@ -41,35 +43,15 @@ class End(IntEnum):
     FULL = 2
 
 
+_HEADER = data_dir("runtime_c") / "decoder" / "library" / "library.h"
+_SAMPLING = """
+typedef struct {
+    float temperature, top_p, min_p, repetition_penalty;
+    uint32_t top_k;
+} eb_sampling;
+"""
 _ffi = FFI()
-_ffi.cdef("""
-    typedef struct {
-        int32_t vocab, context, chat;
-        uint32_t text_room;
-        uint64_t kv_bytes, weight_bytes;
-        uint8_t model[32];
-    } eb_lm_facts;
-    typedef struct {
-        float temperature, top_p, min_p, repetition_penalty;
-        uint32_t top_k;
-    } eb_sampling;
-    const char *eb_lm_unfit(void);
-    size_t eb_lm_bytes(void);
-    int32_t eb_lm_open(void *room, const char *weights, int32_t context, int32_t threads, int32_t force,
-                       char *why, size_t why_bytes);
-    void eb_lm_close(void *room);
-    void eb_lm_about(const void *room, eb_lm_facts *facts);
-    void eb_lm_prompt_room(const void *room, size_t text_bytes, int32_t n, size_t *ids, size_t *text,
-                           size_t *scratch);
-    int32_t eb_lm_prompt(const void *room, const char *const *texts, const size_t *bytes, int32_t n,
-                         int32_t system, uint32_t *ids, size_t ids_cap, char *text, size_t text_cap,
-                         void *scratch, size_t scratch_bytes, size_t *count);
-    int32_t eb_lm_begin(void *room, const int32_t *ids, int32_t n, const eb_sampling *how, uint64_t seed,
-                        const char *stops, int32_t n_stops);
-    int32_t eb_lm_step(void *room);
-    int32_t eb_lm_draw(void *room, char *out, int32_t *end);
-    int32_t eb_lm_end(void *room, char *out, int32_t *end);
-""")
+_ffi.cdef(_SAMPLING + re.sub(r"^#.*$", "", _HEADER.read_text(), flags=re.MULTILINE))
 _FUNCTIONS = (
     "unfit",
     "bytes",

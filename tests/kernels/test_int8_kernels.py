@@ -164,58 +164,39 @@ def test_depthwise_products_equal_numpy(
     check()
 
 
-@pytest.mark.parametrize("core", CORES[:2])
-@pytest.mark.parametrize(("trit", "value"), [(1, 127), (1, -128), (-1, 127), (-1, -128)])
-def test_mask_halves_hold_at_their_limit(
-    core: str, trit: int, value: int, depthwise: dict[str, tuple[Machine, list[Kernel]]]
-) -> None:
-    """255 a tap fill 16 bits with the most taps the layout takes, and one more would not fit."""
-    machine, found = depthwise[core]
-    layout = layout_of("dwmask4")
-    most = np.full((257, 8), trit, np.int8)
-    assert layout.limits(most) is None
-    assert layout.limits(np.full((258, 8), trit, np.int8)) is not None
-    assert 255 * 257 < 2**16 <= 255 * 258
-    k = next(k for k in found if k.layout == "dwmask4")
-    agrees_depthwise(machine, k, most, np.full((257, 8), value, np.int8))
-
-
-@pytest.mark.parametrize(("trit", "value"), [(1, 127), (1, -128), (-1, 127), (-1, -128)])
-def test_byte_sums_hold_at_their_limit(
-    trit: int, value: int, depthwise: dict[str, tuple[Machine, list[Kernel]]]
-) -> None:
+@pytest.mark.parametrize("value", [127, -128])
+@pytest.mark.parametrize("trit", [1, -1])
+@pytest.mark.parametrize(
+    ("core", "name", "taps", "tap_most", "sum_most"),
+    [("cortex-m0plus", "dwmask4", 257, 255, 2**16), ("cortex-m4f", "dwmask4", 257, 255, 2**16),
+     ("cortex-a76", "dwbytes", 255, 128, 2**15)],
+)  # fmt: skip
+def test_halves_hold_at_their_limit(
+    core: str, name: str, taps: int, tap_most: int, sum_most: int, trit: int, value: int,
+    depthwise: dict[str, tuple[Machine, list[Kernel]]],
+) -> None:  # fmt: skip
     """Sums of 16 bits take the most taps that the layout takes, and one more would not fit."""
-    machine, found = depthwise["cortex-a76"]
-    layout = layout_of("dwbytes")
-    most = np.full((255, 40), trit, np.int8)
+    machine, found = depthwise[core]
+    layout = layout_of(name)
+    most = np.full((taps, 40), trit, np.int8)
     assert layout.limits(most) is None
-    assert layout.limits(np.full((256, 40), trit, np.int8)) is not None
-    assert 128 * 255 < 2**15 <= 128 * 256
-    k = next(k for k in found if k.layout == "dwbytes")
-    agrees_depthwise(machine, k, most, np.full((255, 40), value, np.int8))
+    assert layout.limits(np.full((taps + 1, 40), trit, np.int8)) is not None
+    assert tap_most * taps < sum_most <= tap_most * (taps + 1)
+    k = next(k for k in found if k.layout == name)
+    agrees_depthwise(machine, k, most, np.full((taps, 40), value, np.int8))
 
 
+@pytest.mark.parametrize("name", ["dwbytes", "dwmask4"])
 @settings(max_examples=40, deadline=None, database=None)
 @given(taps=st.integers(1, 30), cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
-def test_bytes_round_trip(taps: int, cols: int, seed: int) -> None:
+def test_depthwise_layouts_round_trip(name: str, taps: int, cols: int, seed: int) -> None:
     trits = np.random.default_rng(seed).integers(-1, 2, (taps, cols)).astype(np.int8)
-    layout = layout_of("dwbytes")
-    raw = layout.pack(trits)
-    np.testing.assert_array_equal(layout.unpack(raw, taps, cols), trits)
-    for bad in (raw[:-1], raw + bytes(4), b"\x02" + raw[1:]):
-        with pytest.raises(EdgebitError):
-            layout.unpack(bad, taps, cols)
-
-
-@settings(max_examples=40, deadline=None, database=None)
-@given(taps=st.integers(1, 30), cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
-def test_masks_round_trip(taps: int, cols: int, seed: int) -> None:
-    trits = np.random.default_rng(seed).integers(-1, 2, (taps, cols)).astype(np.int8)
-    layout = layout_of("dwmask4")
+    layout = layout_of(name)
     raw = layout.pack(trits)
     np.testing.assert_array_equal(layout.unpack(raw, taps, cols), trits)
     assert layout.bits_per_weight(taps, cols) == pytest.approx(8 * len(raw) / trits.size)
-    for bad in (raw[:-1], raw + bytes(16), bytes([raw[0] ^ 1]) + raw[1:]):
+    no_trit = 2 if name == "dwbytes" else raw[0] ^ 1
+    for bad in (raw[:-1], raw + bytes(16), bytes([no_trit]) + raw[1:]):
         with pytest.raises(EdgebitError):
             layout.unpack(bad, taps, cols)
 

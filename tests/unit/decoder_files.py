@@ -235,6 +235,23 @@ def write_folder(
     return dense
 
 
+def write_1bitllm(folder: Path, twin: Path, s: Shape) -> None:
+    """A model of 1bitLLM's architecture, and the same one as transformers has it: as BitNet with SiLU, other names for the
+    norms in the middle, and weights quantised as it runs."""
+    write_folder(folder, "BitnetForCausalLM", "masters", s)
+    tensors, _ = random_tensors("BitnetForCausalLM", s, "masters")
+    names = {"self_attn.inner_attn_ln": "self_attn.attn_sub_norm", "mlp.ffn_layernorm": "mlp.ffn_sub_norm"}
+    for old, new in names.items():
+        tensors = {n.replace(old, new): t for n, t in tensors.items()}
+    config = config_of(
+        "BitNetForCausalLM", s, hidden_act="silu", tie_word_embeddings=False, rope_theta=10000.0,
+        quantization_config=QUANTISATION["online"],
+    )  # fmt: skip
+    twin.mkdir()
+    (twin / "config.json").write_text(json.dumps(config))
+    write_safetensors(twin / "model.safetensors", tensors)
+
+
 def dense_of(matrix: Any) -> Array:
     """The float32 value of a TernaryMatrix."""
     out, k = matrix.trits.shape

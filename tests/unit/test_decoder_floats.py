@@ -6,7 +6,6 @@ random ones of every family.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +14,7 @@ from typing import Any
 import decoder_bounds as bounds
 import numpy as np
 import pytest
-from decoder_files import (
-    QUANTISATION,
-    Shape,
-    config_of,
-    library,
-    random_tensors,
-    write_folder,
-    write_safetensors,
-)
+from decoder_files import Shape, library, write_1bitllm, write_folder
 from decoder_oracle import TRAINED, WINDOWS, Tape, load_oracle, trace, trained
 
 from edgebit.decoder import canonical, ops
@@ -170,20 +161,8 @@ def test_checkpoints_trained_with_float_activations(
 
 
 def test_1bitllms_architecture(tmp_path: Path, bitnet: Any) -> None:
-    """transformers has it as BitNet with SiLU, other names for the norms in the middle, and weights quantised as it runs."""
     s = SHAPES["three heads"]
-    write_folder(tmp_path / "m", "BitnetForCausalLM", "masters", s)
-    tensors, _ = random_tensors("BitnetForCausalLM", s, "masters")
-    names = {"self_attn.inner_attn_ln": "self_attn.attn_sub_norm", "mlp.ffn_layernorm": "mlp.ffn_sub_norm"}
-    for old, new in names.items():
-        tensors = {n.replace(old, new): t for n, t in tensors.items()}
-    (tmp_path / "twin").mkdir()
-    write_safetensors(tmp_path / "twin" / "model.safetensors", tensors)
-    config = config_of(
-        "BitNetForCausalLM", s, hidden_act="silu", tie_word_embeddings=False, rope_theta=10000.0,
-        quantization_config=QUANTISATION["online"],
-    )  # fmt: skip
-    (tmp_path / "twin" / "config.json").write_text(json.dumps(config))
+    write_1bitllm(tmp_path / "m", tmp_path / "twin", s)
     ids = random_ids(s, 2, 48)
     tape = trace(bitnet, load_oracle(bitnet, tmp_path / "twin"), ids)
     say("1bitLLM", check(load_decoder(tmp_path / "m", masters="absmean"), tape, ids))

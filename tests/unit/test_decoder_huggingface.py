@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from decoder_files import (
     MODULES,
-    QUANTISATION,
     Shape,
     check_projections,
     config_of,
     dense_of,
     library,
     random_tensors,
+    write_1bitllm,
     write_folder,
     write_safetensors,
 )
@@ -187,23 +187,11 @@ def test_logits_of_packed_checkpoints(tmp_path: Path, oracle: Any, family: str, 
 
 
 def test_logits_of_1bitllms_architecture(tmp_path: Path, oracle: Any) -> None:
-    """It is BitNet with SiLU, other names for the norms in the middle, and weights quantised as it runs."""
     import torch
 
     s = Shape()
-    write_folder(tmp_path / "m", "BitnetForCausalLM", "masters", s)
+    write_1bitllm(tmp_path / "m", tmp_path / "twin", s)
     decoder = load_decoder(tmp_path / "m", masters="absmean")
-    tensors, _ = random_tensors("BitnetForCausalLM", s, "masters")
-    names = {"self_attn.inner_attn_ln": "self_attn.attn_sub_norm", "mlp.ffn_layernorm": "mlp.ffn_sub_norm"}
-    for old, new in names.items():
-        tensors = {n.replace(old, new): t for n, t in tensors.items()}
-    (tmp_path / "twin").mkdir()
-    write_safetensors(tmp_path / "twin" / "model.safetensors", tensors)
-    config = config_of(
-        "BitNetForCausalLM", s, hidden_act="silu", tie_word_embeddings=False, rope_theta=10000.0,
-        quantization_config=QUANTISATION["online"],
-    )  # fmt: skip
-    (tmp_path / "twin" / "config.json").write_text(json.dumps(config))
     tokens = np.random.default_rng(0).integers(0, s.vocab, 24)
     with torch.no_grad():
         want = load_oracle(oracle, tmp_path / "twin")(torch.from_numpy(tokens)[None]).logits[0].numpy()

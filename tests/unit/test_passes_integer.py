@@ -6,133 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graph_build import INF, Build, compare, ops, prepared
 
-from edgebit.errors import ModelError, UsageError
+from edgebit.errors import ModelError
 from edgebit.ir.graph import (
     Affine,
-    Array,
-    Const,
     DType,
-    Graph,
     Int8Weights,
     Node,
     Quant,
     Requant,
     Tensor,
-    TernaryWeights,
 )
 from edgebit.ir.serial import graph_to_bytes
-from edgebit.ops.base import execute, op_of
-from edgebit.passes.calibrate import choose_quant, int8_weights
+from edgebit.ops.base import execute
 from edgebit.passes.prepare import prepare
-
-INF = float("inf")
-
-
-class Build:
-    """A channels-last float graph with quantize/dequantize pairs, and the values of one run of it."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.g = Graph("test")
-        self.rng = np.random.default_rng(seed)
-        self.values: dict[str, Array] = {}
-
-    def input(self, *shape: int) -> str:
-        name = self.g.fresh("x")
-        self.g.inputs.append(name)
-        self.g.tensors[name] = Tensor(name, shape)
-        self.values[name] = self.rng.normal(size=shape).astype(np.float32)
-        return name
-
-    def const(self, value: Const) -> str:
-        name = self.g.fresh("w")
-        self.g.consts[name] = value
-        return name
-
-    def op(self, op: str, *inputs: str, **attrs: Any) -> str:
-        out = self.g.fresh(f"{op}{len(self.g.nodes)}")
-        node = Node(op, f"{op}{len(self.g.nodes)}", list(inputs), [out], attrs)
-        (self.g.tensors[out],) = op_of(node).infer(node, self.g)
-        args = [self.g.consts[i] if i in self.g.consts else self.values[i] for i in inputs]
-        (self.values[out],) = op_of(node).run(node, self.g, list(args))
-        self.g.nodes.append(node)
-        return out
-
-    def shape(self, x: str) -> tuple[int, ...]:
-        return self.g.tensors[x].shape
-
-    def qdq(self, x: str, quant: Quant | None = None, qmin: int = -128, qmax: int = 127) -> str:
-        v = self.values[x]
-        quant = quant or choose_quant(float(v.min()), float(v.max()))
-        return self.op("dequantize", self.op("quantize", x, out_quant=quant, qmin=qmin, qmax=qmax))
-
-    def weights(self, *shape: int) -> tuple[str, Array]:
-        if self.rng.random() < 0.5:
-            scale = (np.abs(self.rng.normal(size=shape[0])) + 0.05).astype(np.float32)
-            trits = self.rng.integers(-1, 2, shape).astype(np.int8)
-            return self.const(TernaryWeights(trits, scale)), scale
-        w = int8_weights(self.rng.normal(size=shape).astype(np.float32))
-        return self.const(w), w.scale
-
-    def conv(self, x: str, outs: int, k: int, *, lo: float = -INF, depthwise: bool = False) -> str:
-        c = self.shape(x)[3]
-        w, scale = self.weights(c if depthwise else outs, k, k, 1 if depthwise else c)
-        bias = self.rng.normal(size=scale.size).astype(np.float32)
-        attrs = {
-            "strides": (1, 1),
-            "pads": (k // 2,) * 4,
-            "dilations": (1, 1),
-            "groups": c if depthwise else 1,
-        }
-        return self.op("conv2d", x, w, epilogue=Affine(scale=scale, bias=bias, lo=lo), **attrs)
-
-    def dense(self, x: str, outs: int) -> str:
-        w, scale = self.weights(outs, self.shape(x)[1])
-        return self.op("dense", x, w, epilogue=Affine(scale=scale))
-
-    def pool(self, op: str, x: str, k: int) -> str:
-        attrs: dict[str, Any] = {"kernel": (k, k), "strides": (k, k), "pads": (0, 0, 0, 0)}
-        return self.op(op, x, **attrs, **({"dilations": (1, 1)} if op == "max_pool2d" else {}))
-
-    def channel(self, op: str, x: str) -> str:
-        return self.op(op, x, self.const(self.rng.normal(size=self.shape(x)[-1]).astype(np.float32)))
-
-    def done(self, *outputs: str) -> Graph:
-        self.g.outputs = list(outputs)
-        self.g.check()
-        return self.g
-
-
-def compare(b: Build, fused: Graph) -> tuple[int, int]:
-    """(elements, differing elements) over all int8 tensors both graphs have, each node of `fused` fed with
-    the float path's own integers; fails where one differs by more than one step."""
-    values: dict[str, Array] = {i: b.values[i] for i in fused.inputs}
-    total = different = 0
-    for n in fused.nodes:
-        args = [None if not i else fused.consts[i] if i in fused.consts else values[i] for i in n.inputs]
-        for o, v in zip(n.outputs, op_of(n).run(n, fused, list(args)), strict=True):
-            want = b.values.get(o)
-            if want is not None and v.dtype == np.int8:
-                assert want.shape == v.shape
-                step = np.abs(v.astype(np.int32) - want.astype(np.int32))
-                assert int(step.max(initial=0)) <= 1, f"{n.name}: {n.op} is {step.max()} steps off"
-                total, different = total + v.size, different + int((step > 0).sum())
-            values[o] = v if want is None or want.dtype != v.dtype else want
-    return total, different
-
-
-def ops(graph: Graph) -> list[str]:
-    return [n.op for n in graph.nodes]
-
-
-def prepared(b: Build, *outputs: str) -> Graph:
-    g = b.done(*outputs)
-    p = prepare(g)
-    p.check()
-    assert graph_to_bytes(p) == graph_to_bytes(prepare(g))
-    assert p.outputs == g.outputs
-    compare(b, p)
-    return p
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -324,89 +212,3 @@ def test_random_quantised_graphs(record_property: Any) -> None:
     record_property("differing", rate)
     print(f"{different} of {total} int8 elements differ by one step ({rate:.3%})")
     assert rate < 0.01
-
-
-def network(seed: int = 0) -> tuple[Build, str]:
-    """A float network (no quantisation yet): conv, silu, residual, concat, pools, dense."""
-    b = Build(seed)
-    rng = b.rng
-
-    def conv(x: str, outs: int, lo: float = -INF) -> str:
-        w = b.const(rng.normal(size=(outs, 3, 3, b.shape(x)[3])).astype(np.float32) / 5)
-        attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
-        return b.op(
-            "conv2d", x, w, epilogue=Affine(bias=rng.normal(size=outs).astype(np.float32), lo=lo), **attrs
-        )
-
-    x = conv(b.input(1, 8, 8, 3), 6, 0.0)
-    y = conv(b.op("mul", x, b.op("sigmoid", x)), 6)
-    x = b.op("clip", b.op("add", x, y), lo=0.0, hi=INF)
-    x = b.channel("add", b.channel("mul", x))
-    x = b.pool("max_pool2d", b.op("concat", x, conv(x, 4), axis=3), 2)
-    x = b.op("reshape", b.pool("avg_pool2d", x, 4), shape=(1, 10))
-    w = b.const(rng.normal(size=(5, 10)).astype(np.float32))
-    return b, b.op("dense", x, w, epilogue=Affine(bias=rng.normal(size=5).astype(np.float32)))
-
-
-def test_static_quantisation_is_integer_from_end_to_end() -> None:
-    b, y = network()
-    g = b.done(b.op("softmax", y))
-    samples = [{"x": b.rng.normal(size=(1, 8, 8, 3)).astype(np.float32)} for _ in range(4)] + [
-        {"x": b.values["x"]}
-    ]
-    p = prepare(g, activations="int8-static", calibration=samples)
-    floats = [n.op for n in p.nodes if p.tensors[n.outputs[0]].dtype is DType.F32]
-    assert floats == ["dense", "softmax"]
-    assert ops(p)[0] == "quantize"
-    got = execute(p, {"x": b.values["x"]})
-    dense = p.nodes[-2].outputs[0]
-    assert np.abs(got[dense] - b.values[y]).max() < 0.1 * np.abs(b.values[y]).max()
-    assert graph_to_bytes(p) == graph_to_bytes(prepare(g, activations="int8-static", calibration=samples))
-
-
-def test_static_quantisation_names_a_missing_calibration_input() -> None:
-    b, y = network()
-    with pytest.raises(UsageError, match="'x'"):
-        prepare(b.done(y), activations="int8-static", calibration=[{"other": b.values["x"]}])
-
-
-def test_dynamic_quantisation_feeds_every_linear_layer() -> None:
-    b, y = network()
-    g = b.done(y)
-    p = prepare(g, activations="int8-dynamic")
-    assert all(len(n.inputs) == 3 for n in p.nodes if n.op in ("dense", "conv2d"))
-    got = execute(p, {"x": b.values["x"]})[y]
-    assert np.abs(got - b.values[y]).max() < 0.05 * np.abs(b.values[y]).max()
-    again = prepare(p, activations="int8-static", calibration=[{"x": b.values["x"]}])
-    assert "dynamic_quantize" not in ops(again)
-    assert "quantize" in ops(again)
-
-
-def test_equal_dynamic_quantisations_merge() -> None:
-    b = Build()
-    x = b.input(2, 16)
-    attrs = {"per": "row", "form": "div", "eps": 1e-5, "qmin": -128, "qmax": 127}
-    outs = []
-    for k in range(3):
-        node = Node("dynamic_quantize", f"q{k}", [x], [f"xq{k}", f"d{k}"], dict(attrs))
-        for t in op_of(node).infer(node, b.g):
-            b.g.tensors[t.name] = t
-        for o, v in zip(node.outputs, op_of(node).run(node, b.g, [b.values[x]]), strict=True):
-            b.values[o] = v
-        b.g.nodes.append(node)
-        w, scale = b.weights(8, 16)
-        outs.append(b.op("dense", f"xq{k}", w, f"d{k}", epilogue=Affine(scale=scale)))
-    p = prepare(b.done(*outs))
-    assert ops(p) == ["dynamic_quantize", "dense", "dense", "dense"]
-
-
-def test_choose_quant_covers_the_range() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        lo, hi = sorted(rng.normal(size=2) * 10 ** rng.uniform(-6, 6))
-        q = choose_quant(float(lo), float(hi))
-        assert q.scale == float(np.float32(q.scale))
-        assert (-128 - q.zero_point) * q.scale <= min(lo, 0) + q.scale
-        assert (127 - q.zero_point) * q.scale >= max(hi, 0) - q.scale
-    assert choose_quant(0.0, 0.0) == Quant(1.0, 0)
-    assert choose_quant(0.0, 2.55).zero_point == -128

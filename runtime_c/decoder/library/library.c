@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "library/library.h"
 #include "linux/session.h"
 
 typedef struct {
@@ -21,34 +22,6 @@ typedef struct {
     char stops[EB_ANSWER_STOP_BYTES + EB_ANSWER_STOPS]; // of the request, each ended by 0
     const char *stop[EB_ANSWER_STOPS];
 } eb_lm;
-
-// Of the model, for who calls. Bytes; chat: 0 without a chat template, 1 without a system text, else 2.
-typedef struct {
-    int32_t vocab, context, chat;
-    uint32_t text_room; // the most that draw and end write
-    uint64_t kv_bytes, weight_bytes;
-    uint8_t model[32];
-} eb_lm_facts;
-
-// Why an answer ends: it goes on, a token or a string that ends it, the context is full.
-enum { EB_LM_ON, EB_LM_STOP, EB_LM_FULL };
-
-const char *eb_lm_unfit(void);
-size_t eb_lm_bytes(void);
-int32_t eb_lm_open(void *room, const char *weights, int32_t context, int32_t threads, int32_t force,
-                   char *why, size_t why_bytes);
-void eb_lm_close(void *room);
-void eb_lm_about(const void *room, eb_lm_facts *facts);
-void eb_lm_prompt_room(const void *room, size_t text_bytes, int32_t n, size_t *ids, size_t *text,
-                       size_t *scratch);
-int32_t eb_lm_prompt(const void *room, const char *const *texts, const size_t *bytes, int32_t n,
-                     int32_t system, uint32_t *ids, size_t ids_cap, char *text, size_t text_cap,
-                     void *scratch, size_t scratch_bytes, size_t *count);
-int32_t eb_lm_begin(void *room, const int32_t *ids, int32_t n, const eb_sampling *how, uint64_t seed,
-                    const char *stops, int32_t n_stops);
-int32_t eb_lm_step(void *room);
-int32_t eb_lm_draw(void *room, char *out, int32_t *end);
-int32_t eb_lm_end(void *room, char *out, int32_t *end);
 
 // NULL, or why this processor cannot run the model: to be asked before all else.
 const char *eb_lm_unfit(void) {

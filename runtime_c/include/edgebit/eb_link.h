@@ -26,8 +26,8 @@
 //   HELLO      model id may be 0                    payload: see below
 //   WRITE      input index, offset, payload         -
 //   RUN        arg bit 0: CRC every layer output    arg: eb_status of the run
-//   READ       output index, offset, arg: bytes     arg: size of the whole output; payload (none if arg was
-//   0) HASHES     offset: first layer                  arg: number of layers; payload: u32 CRC-32 a layer
+//   READ       output index, offset, arg: bytes     arg: size of the whole output; payload
+//   HASHES     offset: first layer                  arg: number of layers; payload: u32 CRC-32 a layer
 //   SEGMENT    weight segment index                 arg: its CRC-32, offset: its layer
 //   RESET      -                                    arg: eb_status
 //   CYCLES     offset: first layer                  arg: number of layers; payload: u64 a layer (all

@@ -9,13 +9,10 @@
 // Scratch: none.
 #include <arm_neon.h>
 
-#include "dwconv_s8/any.h"
+#include "dwconv_s8/dwconv_s8.h"
 
-EB_DWCONV_S8_DECL(eb_dwconv_s8__neon);
-
-// Eight channels from c, all taps.
-EB_INLINE void eb_dwconv_s8_eight(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
-                                  int32_t channels, int32_t c) {
+EB_INLINE void eb_dwconv_8(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
+                           int32_t channels, int32_t c) {
     int32x4_t low = vdupq_n_s32(0);
     int32x4_t high = low;
     const int8_t *weight = w + c;
@@ -28,40 +25,35 @@ EB_INLINE void eb_dwconv_s8_eight(const int8_t *w, const int8_t *const *tap, int
     vst1q_s32(acc + c + 4, high);
 }
 
+EB_INLINE void eb_dwconv_16(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
+                            int32_t channels, int32_t c) {
+    int32x4_t sum0 = vdupq_n_s32(0);
+    int32x4_t sum1 = sum0;
+    int32x4_t sum2 = sum0;
+    int32x4_t sum3 = sum0;
+    const int8_t *weight = w + c;
+    for (int32_t t = 0; t < taps; t++, weight += channels) {
+        const int8x16_t a = vld1q_s8(weight);
+        const int8x16_t x = vld1q_s8(tap[t] + c);
+        const int16x8_t low = vmull_s8(vget_low_s8(a), vget_low_s8(x));
+        const int16x8_t high = vmull_high_s8(a, x);
+        sum0 = vaddw_s16(sum0, vget_low_s16(low));
+        sum1 = vaddw_high_s16(sum1, low);
+        sum2 = vaddw_s16(sum2, vget_low_s16(high));
+        sum3 = vaddw_high_s16(sum3, high);
+    }
+    vst1q_s32(acc + c, sum0);
+    vst1q_s32(acc + c + 4, sum1);
+    vst1q_s32(acc + c + 8, sum2);
+    vst1q_s32(acc + c + 12, sum3);
+}
+
+#include "dwconv_s8/blocks_neon.h"
+
+EB_DWCONV_S8_DECL(eb_dwconv_s8__neon);
+
 EB_DWCONV_S8_DECL(eb_dwconv_s8__neon) {
-    if (multiplier != 1 || channels < 8) {
-        eb_dwconv_s8_any(w, tap, acc, taps, channels, multiplier);
-        return;
-    }
-    int32_t c = 0;
-    for (; c + 16 <= channels; c += 16) {
-        int32x4_t sum0 = vdupq_n_s32(0);
-        int32x4_t sum1 = sum0;
-        int32x4_t sum2 = sum0;
-        int32x4_t sum3 = sum0;
-        const int8_t *weight = w + c;
-        for (int32_t t = 0; t < taps; t++, weight += channels) {
-            const int8x16_t a = vld1q_s8(weight);
-            const int8x16_t x = vld1q_s8(tap[t] + c);
-            const int16x8_t low = vmull_s8(vget_low_s8(a), vget_low_s8(x));
-            const int16x8_t high = vmull_high_s8(a, x);
-            sum0 = vaddw_s16(sum0, vget_low_s16(low));
-            sum1 = vaddw_high_s16(sum1, low);
-            sum2 = vaddw_s16(sum2, vget_low_s16(high));
-            sum3 = vaddw_high_s16(sum3, high);
-        }
-        vst1q_s32(acc + c, sum0);
-        vst1q_s32(acc + c + 4, sum1);
-        vst1q_s32(acc + c + 8, sum2);
-        vst1q_s32(acc + c + 12, sum3);
-    }
-    if (c + 8 <= channels) {
-        eb_dwconv_s8_eight(w, tap, acc, taps, channels, c);
-        c += 8;
-    }
-    if (c < channels) { // the last eight, some of them once more
-        eb_dwconv_s8_eight(w, tap, acc, taps, channels, channels - 8);
-    }
+    eb_dwconv_blocks(w, tap, acc, taps, channels, multiplier);
 }
 
 EB_KERNEL(dwconv_s8, neon, s8);

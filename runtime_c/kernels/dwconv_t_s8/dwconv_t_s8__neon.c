@@ -12,67 +12,42 @@
 
 #include "dwconv_t_s8/dwconv_t_s8.h"
 
-EB_DWCONV_T_S8_DECL(eb_dwconv_t_s8__neon);
-
-EB_INLINE void eb_dwbytes_store(int32_t *acc, int16x8_t sum) {
+EB_INLINE void eb_store_8(int32_t *acc, int16x8_t sum) {
     vst1q_s32(acc, vmovl_s16(vget_low_s16(sum)));
     vst1q_s32(acc + 4, vmovl_high_s16(sum));
 }
 
-// Eight channels from c, all taps.
-EB_INLINE void eb_dwbytes_eight(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
-                                int32_t channels, int32_t c) {
+EB_INLINE void eb_dwconv_8(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
+                           int32_t channels, int32_t c) {
     int16x8_t sum = vdupq_n_s16(0);
     const int8_t *weight = w + c;
     for (int32_t t = 0; t < taps; t++, weight += channels) {
         sum = vmlal_s8(sum, vld1_s8(weight), vld1_s8(tap[t] + c));
     }
-    eb_dwbytes_store(acc + c, sum);
+    eb_store_8(acc + c, sum);
 }
 
-// Any number of channels and of outputs a channel.
-EB_INLINE void eb_dwbytes_any(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
-                              int32_t channels, int32_t multiplier) {
-    const int32_t outs = channels * multiplier;
-    for (int32_t o = 0; o < outs; o++) {
-        acc[o] = 0;
+EB_INLINE void eb_dwconv_16(const int8_t *w, const int8_t *const *tap, int32_t *acc, int32_t taps,
+                            int32_t channels, int32_t c) {
+    int16x8_t low = vdupq_n_s16(0);
+    int16x8_t high = low;
+    const int8_t *weight = w + c;
+    for (int32_t t = 0; t < taps; t++, weight += channels) {
+        const int8x16_t a = vld1q_s8(weight);
+        const int8x16_t x = vld1q_s8(tap[t] + c);
+        low = vmlal_s8(low, vget_low_s8(a), vget_low_s8(x));
+        high = vmlal_high_s8(high, a, x);
     }
-    for (int32_t t = 0; t < taps; t++) {
-        for (int32_t c = 0, o = 0; c < channels; c++) {
-            for (int32_t j = 0; j < multiplier; j++, o++) {
-                acc[o] += *w++ * tap[t][c];
-            }
-        }
-    }
+    eb_store_8(acc + c, low);
+    eb_store_8(acc + c + 8, high);
 }
+
+#include "dwconv_s8/blocks_neon.h"
+
+EB_DWCONV_T_S8_DECL(eb_dwconv_t_s8__neon);
 
 EB_DWCONV_T_S8_DECL(eb_dwconv_t_s8__neon) {
-    const int8_t *trits = (const int8_t *)w;
-    if (multiplier != 1 || channels < 8) {
-        eb_dwbytes_any(trits, tap, acc, taps, channels, multiplier);
-        return;
-    }
-    int32_t c = 0;
-    for (; c + 16 <= channels; c += 16) {
-        int16x8_t low = vdupq_n_s16(0);
-        int16x8_t high = low;
-        const int8_t *weight = trits + c;
-        for (int32_t t = 0; t < taps; t++, weight += channels) {
-            const int8x16_t a = vld1q_s8(weight);
-            const int8x16_t x = vld1q_s8(tap[t] + c);
-            low = vmlal_s8(low, vget_low_s8(a), vget_low_s8(x));
-            high = vmlal_high_s8(high, a, x);
-        }
-        eb_dwbytes_store(acc + c, low);
-        eb_dwbytes_store(acc + c + 8, high);
-    }
-    if (c + 8 <= channels) {
-        eb_dwbytes_eight(trits, tap, acc, taps, channels, c);
-        c += 8;
-    }
-    if (c < channels) { // the last eight, some of them once more
-        eb_dwbytes_eight(trits, tap, acc, taps, channels, channels - 8);
-    }
+    eb_dwconv_blocks((const int8_t *)w, tap, acc, taps, channels, multiplier);
 }
 
 EB_KERNEL(dwconv_t_s8, neon, dwbytes);

@@ -13,9 +13,8 @@
 // cols, which stays below 2^31 for cols <= 131072, the layout's limit, so the shifts by 2 and 4 divide
 // exactly. Cost (Cortex-M55, llvm-mca model, no wait states): 16 cycles for 64 weights and two vectors, which
 // is what the products take the multiplier; 38 for four rows of two vectors. Scratch: none.
-#include <arm_mve.h>
-
 #include "tmatmat_s8/tmatmat_s8.h"
+#include "tmatvec_s8/sum_mve.h"
 
 EB_TMATMAT_S8_DECL(eb_tmatmat_s8__mve);
 
@@ -98,10 +97,7 @@ EB_TMATMAT_S8_DECL(eb_tmatmat_s8__mve) {
             const int32_t at = t + i < tokens ? t + i : t;
             p.x[i] = x + at * x_step;
             p.acc[i] = acc + at * acc_step;
-            int32_t sum = 0;
-            for (int32_t k = 0; k < steps; k++) {
-                sum = vaddvaq_s8(sum, vldrbq_s8(p.x[i] + 16 * k));
-            }
+            const int32_t sum = eb_sum__mve(p.x[i], steps);
             p.start[i][0] = -sum;
             p.start[i][1] = -4 * sum;
             p.start[i][2] = -21 * sum;
