@@ -9,15 +9,17 @@ import numpy as np
 
 from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import check_trits
+from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.pixels import PixelLayout, cut_columns
-from edgebit.layouts.thumb import ROWS, Reader, generate, row_tiles
+from edgebit.layouts.thumb import Reader, generate, row_tiles
+from edgebit.layouts.thumb_code import ROWS
 
 MAX_NONZEROS = 1 << 17
 """Some 350 KB of code; more would not fit what microcontrollers have."""
 
 
 class Code6m(PixelLayout):
-    """An addition or subtraction for every nonzero trit."""
+    """An addition or subtraction for every nonzero trit, fewer for Armv7-M."""
 
     name = "code6m"
     code = True
@@ -41,22 +43,36 @@ class Code6m(PixelLayout):
         return trits
 
     def work(self, weights: Array) -> Mapping[str, float]:
-        """add: nonzeros; input: columns loaded for a tile of rows; negation: inputs negated for high registers;
-        segment: tiles of rows and blocks of columns; stored: sums stored."""
-        inputs = negations = at = 0
+        """add: additions and subtractions; input: columns loaded in order for a tile of rows, single: columns loaded
+        one by one; negation: inputs negated for high registers; segment: tiles of rows and blocks of columns;
+        stored: sums stored."""
+        return self.tally(weights, tuple(k // WINDOW for k in range(weights.shape[1])))
+
+    def tally(self, weights: Array, groups: tuple[int, ...]) -> Mapping[str, float]:
+        """What `work` counts where columns are in these groups (see column_pairs.py)."""
+        inputs = single = negations = saved = at = 0
+        starts = self.starts(weights)
         for size in row_tiles(len(weights)):
             part = weights[at : at + size]
-            inputs += int(np.count_nonzero(part.any(axis=0)))
+            at += size
             high = [i for i in range(size) if ROWS[i] >= 8]
             negations += 0 if self.wide else int(np.count_nonzero((part[high] < 0).any(axis=0)))
-            at += size
-        blocks = self.blocks(weights)
+            for first, last in zip(starts, [*starts[1:], len(groups)], strict=True):
+                block = np.ascontiguousarray(part[:, first:last])
+                wanted = int(np.count_nonzero(block.any(axis=0)))
+                pairs = pair_columns(block, groups[first:last]) if self.wide else None
+                if pairs is not None and pairs.loads:
+                    single += wanted
+                    saved += pairs.saved
+                else:
+                    inputs += wanted
         return {
-            "add": int(np.count_nonzero(weights)),
+            "add": int(np.count_nonzero(weights)) - saved,
             "input": inputs,
+            "single": single,
             "negation": negations,
-            "segment": blocks * len(row_tiles(len(weights))),
-            "stored": blocks * len(weights),
+            "segment": len(starts) * len(row_tiles(len(weights))),
+            "stored": len(starts) * len(weights),
         }
 
     def limits(self, weights: Array) -> str | None:

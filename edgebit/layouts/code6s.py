@@ -11,7 +11,7 @@ from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import check_trits
 from edgebit.layouts.code6m import Code6m
 from edgebit.layouts.strips import Strip, StripLayout
-from edgebit.layouts.thumb_strips import StripReader, generate
+from edgebit.layouts.thumb_strips import StripReader, generate, windows
 
 
 class Code6s(StripLayout):
@@ -40,6 +40,9 @@ class Code6s(StripLayout):
     def work(self, weights: Array) -> Mapping[str, float]:
         """What Code6m.work counts."""
         return self.tiles.work(weights)
+
+    def work_strip(self, weights: Array, strip: Strip) -> Mapping[str, float]:
+        return self.tiles.tally(weights, tuple(windows(strip)[0]))
 
     def limits(self, weights: Array) -> str | None:
         return self.tiles.limits(weights)

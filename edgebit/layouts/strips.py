@@ -8,6 +8,7 @@ kx * tap + ch of packed row ky, counted from where the pair's window begins, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgebit.ir.graph import Array
@@ -67,6 +68,10 @@ class StripLayout(Layout):
 
     def unpack(self, raw: bytes, rows: int, cols: int) -> Array:
         return self.unpack_strip(raw, rows, Strip.flat(cols))
+
+    def work_strip(self, weights: Array, strip: Strip) -> Mapping[str, float]:
+        """`work` for columns that are where `strip` says."""
+        return self.work(weights)
 
     def blocks(self, weights: Array) -> int:
         """How many blocks of sums a kernel makes for these weights."""

@@ -4,8 +4,8 @@ The code is one function, `void run(const uint32_t *x, uint32_t *acc, uint32_t s
 kernel of tpixels_s8 computes (see runtime_c/kernels/tpixels_s8/tpixels_s8.h), with rows, columns and stride built
 in, for all pairs of pixels but the first `skip` / 4; x and acc are those of the first pair it computes.
 Rows come in tiles of up to eleven, one register a row, and columns in blocks. For each tile and block the code
-loops over the four pairs of pixels; the body loads the inputs of two or three columns and adds them to or
-subtracts them from the rows with a nonzero trit there.
+loops over the four pairs of pixels; the body (thumb_sums.py) loads the inputs of two or three columns and adds them to
+or subtracts them from the rows with a nonzero trit there.
 
 Registers: r0 address, r1 and r2 inputs, then rows: r4-r7, r8-r12, lr, and r3, which is a third input when
 there are fewer rows. Stack: 0 x of the current pair, 4 acc, 8 x of the first pair, 12 skip.
@@ -18,100 +18,15 @@ Encodings: Armv6-M Architecture Reference Manual DDI 0419, A6.7; Armv7-M DDI 040
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, S8Array
-
-ROWS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 3)
-PAIRS = 4
-
-
-class Code:
-    """Halfwords under construction."""
-
-    def __init__(self, wide: bool) -> None:
-        self.wide = wide
-        self.words: list[int] = []
-
-    def emit(self, *halfwords: int) -> None:
-        self.words += halfwords
-
-    def add(self, rd: int, rm: int) -> None:
-        """rd += rm"""
-        if rd < 8 and rm < 8:
-            self.emit(0x1800 | rm << 6 | rd << 3 | rd)
-        else:
-            self.emit(0x4400 | (rd & 8) << 4 | rm << 3 | rd & 7)
-
-    def sub(self, rd: int, rm: int) -> None:
-        """rd -= rm"""
-        if rd < 8:
-            self.emit(0x1A00 | rm << 6 | rd << 3 | rd)
-        else:
-            self.emit(0xEBA0 | rd, rd << 8 | rm)
-
-    def mov(self, rd: int, rm: int) -> None:
-        self.emit(0x4600 | (rd & 8) << 4 | rm << 3 | rd & 7)
-
-    def neg(self, rd: int, rm: int) -> None:
-        """rd = -rm"""
-        if rd < 8:
-            self.emit(0x4240 | rm << 3 | rd)
-        else:
-            self.emit(0xF1C0 | rm, rd << 8)
-
-    def zero(self, rd: int, scratch: int) -> None:
-        """rd = 0; `scratch` is a low register that may be lost."""
-        self.emit(0x2000 | (rd if rd < 8 else scratch) << 8)
-        if rd >= 8:
-            self.mov(rd, scratch)
-
-    def bias(self, rd: int, rm: int | None = None, negative: bool = False) -> None:
-        """rd = 0x40004000, and rm added to or taken from it."""
-        if rm is None:
-            self.emit(0xF04F, 0x2040 | rd << 8)
-        else:
-            self.emit((0xF1C0 if negative else 0xF100) | rm, 0x2040 | rd << 8)
-
-    def load(self, registers: Sequence[int]) -> None:
-        """The next inputs: r0 moves past them."""
-        self.emit(0xC800 | sum(1 << r for r in registers))
-
-    def advance(self, rd: int, scratch: int, value: int) -> None:
-        """rd += value (>= 0); `scratch` may be lost."""
-        if value >= 1 << 24:
-            raise EdgebitError(f"code: no step of {value} bytes")
-        if 0 < value < 256:
-            self.emit(0x3000 | rd << 8 | value)
-        elif value:
-            digits = value.to_bytes(3, "big").lstrip(b"\0")
-            self.emit(0x2000 | scratch << 8 | digits[0])
-            for d in digits[1:]:
-                self.emit(0x0200 | scratch << 3 | scratch)  # lsls #8
-                self.emit(0x3000 | scratch << 8 | d)
-            self.add(rd, scratch)
-
-    def local(self, store: bool, register: int, offset: int) -> None:
-        """A word of the stack frame."""
-        self.emit((0x9000 if store else 0x9800) | register << 8 | offset >> 2)
-
-    def back_to(self, start: int) -> None:
-        """A jump backwards to the halfword `start`; lr may be lost."""
-        distance = 2 * (start - len(self.words)) - 4
-        if distance >= -2048:
-            self.emit(0xE000 | distance >> 1 & 0x7FF)
-            return
-        if distance < -(1 << 24):
-            raise EdgebitError("code: the jump is too far")
-        offset = distance >> 1
-        j1, j2 = (~(offset >> 22) ^ offset >> 23) & 1, (~(offset >> 21) ^ offset >> 23) & 1
-        link = 0x9000 if self.wide else 0xD000  # b.w, or bl, which every core has
-        high = 0xF000 | (offset >> 23 & 1) << 10 | offset >> 11 & 0x3FF
-        self.emit(high, link | j1 << 13 | j2 << 11 | offset & 0x7FF)
+from edgebit.layouts.thumb_code import PAIRS, ROWS, Code
+from edgebit.layouts.thumb_sums import body
 
 
 def row_tiles(rows: int) -> list[int]:
@@ -187,55 +102,6 @@ def store_sums(c: Code, size: int, start: int) -> None:
     c.back_to(start)
     c.words[here] = 0xD000 | len(c.words) - here - 2  # beq
     c.advance(0, 1, 16 * (size - 1))
-
-
-def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
-    """The sums of one pair of pixels; returns how many columns r0 has passed. biased: rows that begin with 0x4000 in
-    both lanes."""
-    size, cols = trits.shape
-    inputs = (1, 2, 3) if size < len(ROWS) else (1, 2)
-    busy: list[bool] = np.asarray(trits.any(axis=0)).tolist()
-    columns: list[list[int]] = trits.T.tolist()
-    fresh = set(range(size))
-    at = passed = 0
-    while at < cols:
-        if not busy[at]:
-            at += 1
-            continue
-        while at > passed:
-            step = min(at - passed, 63)
-            c.advance(0, 1, 4 * step)
-            passed += step
-        taken = max(n for n in range(1, min(len(inputs), cols - at) + 1) if busy[at + n - 1])
-        c.load(inputs[:taken])
-        for register, column in zip(inputs, columns[at : at + taken], strict=False):
-            add_column(c, column, register, fresh, biased)
-        at += taken
-        passed = at
-    for i in sorted(fresh):
-        c.bias(ROWS[i]) if i in biased else c.zero(ROWS[i], 1)
-    return passed
-
-
-def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Collection[int] = ()) -> None:
-    """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1. fresh, biased: rows that
-    have no sum yet, and those that begin with a bias."""
-    late: list[int] = []
-    for i, trit in enumerate(column):
-        row = ROWS[i]
-        if trit < 0 and row >= 8 and not c.wide:
-            late.append(i)
-        elif trit and i in fresh and i in biased:
-            c.bias(row, x, trit < 0)
-        elif trit and i in fresh:
-            (c.mov if trit > 0 else c.neg)(row, x)
-        elif trit:
-            (c.add if trit > 0 else c.sub)(row, x)
-    if late:
-        c.neg(x, x)
-    for i in late:
-        (c.mov if i in fresh else c.add)(ROWS[i], x)
-    fresh -= {i for i, trit in enumerate(column) if trit}
 
 
 Vector = npt.NDArray[np.int64]
@@ -343,6 +209,8 @@ class Reader:
                 r[i] = self._input(address)
                 address += 4
             r[top & 7] = address
+        elif h >> 11 == 0b01101:  # ldr
+            r[low] = self._input(self._number(mid) + 4 * (h >> 6 & 31))
         elif h >> 11 == 0b10010:
             self.stack[h & 0xFF] = r[top & 7]
         elif h >> 11 == 0b10011:
@@ -370,8 +238,10 @@ class Reader:
             return at + 2
         if h == 0xE8BD:
             return -1
-        if h >> 4 == 0xEBA:
-            r[g >> 8 & 15] = self._sum(r[h & 15], r[g & 15], -1)
+        if h >> 4 == 0xEBA and g & 0xF0B0 == 0:  # sub, the second operand maybe doubled
+            r[g >> 8 & 15] = self._sum(r[h & 15], r[g & 15], -1 << (g >> 6 & 1))
+        elif h == 0xF8D0:
+            r[g >> 12] = self._input(self._number(0) + (g & 0xFFF))
         elif h >> 4 == 0xF1C:
             r[g >> 8 & 15] = self._sum(0, r[h & 15], -1)
         elif h == 0xF8C0:

@@ -24,7 +24,9 @@ import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import S8Array
-from edgebit.layouts.thumb import PAIRS, ROWS, Code, Reader, Vector, body, row_tiles
+from edgebit.layouts.thumb import Reader, Vector, row_tiles
+from edgebit.layouts.thumb_code import PAIRS, ROWS, Code
+from edgebit.layouts.thumb_sums import body
 
 MAX_BIASED = 127
 _BIAS, _BIASES = 0x4000, 0x40004000

@@ -21,7 +21,8 @@ from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.pixels import MAX_NONZEROS
 from edgebit.layouts.strips import PAIRS, Strip
-from edgebit.layouts.thumb import Code, Vector
+from edgebit.layouts.thumb import Vector
+from edgebit.layouts.thumb_code import Code
 from edgebit.layouts.thumb_strips import Columns, StripReader, begin, end, first_pair, next_pair
 
 TILE = 3

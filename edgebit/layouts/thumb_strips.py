@@ -20,8 +20,11 @@ import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, S8Array
+from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.strips import PAIRS, Strip
-from edgebit.layouts.thumb import ROWS, Code, Reader, Vector, add_column, row_tiles, store_sums
+from edgebit.layouts.thumb import Reader, Vector, row_tiles, store_sums
+from edgebit.layouts.thumb_code import ROWS, Code
+from edgebit.layouts.thumb_sums import add_column, add_pairs
 
 _FRAME = 12
 
@@ -114,8 +117,17 @@ def _segment(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> No
     c.local(True, 0, 4)
 
 
+def windows(strip: Strip) -> tuple[list[int], list[int]]:
+    """For each column the group of those that one address reaches, and its word behind that: see add_pairs."""
+    places = strip.places()
+    each = -(-strip.width // WINDOW)
+    return [y * each + word // WINDOW for y, word in places], [word % WINDOW for _, word in places]
+
+
 def _body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> None:
     size = len(trits)
+    if c.wide and _paired_body(c, trits, first, last, strip):
+        return
     inputs = (1, 2, 3) if size < len(ROWS) else (1, 2)
     wanted = (first + np.flatnonzero(trits[:, first:last].any(axis=0))).tolist()
     columns = Columns(c, strip, wanted)
@@ -128,6 +140,24 @@ def _body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> None:
         at += count
     for i in sorted(fresh):
         c.zero(ROWS[i], 1)
+
+
+def _paired_body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> bool:
+    """The sums, by columns that share additions; False where nothing is gained."""
+    part = np.ascontiguousarray(trits[:, first:last])
+    each = -(-strip.width // WINDOW)
+    groups, words = windows(strip)
+    if not pair_columns(part, tuple(groups[first:last])).loads:
+        return False
+
+    def enter(group: int) -> None:
+        c.local(False, 0, _FRAME + 4 * (group // each))
+        c.local(False, 1, 0)
+        c.add(0, 1)
+        c.advance(0, 1, 4 * WINDOW * (group % each))
+
+    add_pairs(c, part, tuple(groups[first:last]), words[first:last], enter)
+    return True
 
 
 class StripReader(Reader):

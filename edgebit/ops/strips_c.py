@@ -135,7 +135,7 @@ def strip_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[
     lines = g.n * (g.kh + (g.oh - 1) * min(g.kh, g.strides[0]))
     inside = g.n * len({y for t in tops for y in range(t, t + g.kh) if 0 <= y < g.h})
     bytes_ = inside * g.w * g.c
-    own = layout.work(matrix)
+    own = layout.work_strip(matrix, r.strip) if isinstance(layout, StripLayout) else layout.work(matrix)
     whole = max(0, (g.ow - r.half) // PAIRS) if r.half % PAIRS else (g.ow - r.half) // PAIRS
     counts: dict[str, float] = {
         "call": 1,

@@ -4,6 +4,8 @@
     python tests/tools/measure_core.py cost cortex-m0plus       rewrites the [cost.*] tables of the core's toml
     python tests/tools/measure_core.py cost cortex-m0plus max_pool2d_s8__armv6m epilogue_requant
                                                                 only these tables, from more samples
+    python tests/tools/measure_core.py cost cortex-m7 tpixels_fused_s8__armv7em_code.single
+                                                                only this count; the table's others stay
 
 Both build real exports of a board with that core from random single-op samples, merged into one graph.
 Bounds are read from the linked images of every installed toolchain. Costs are counted on the emulated
@@ -49,7 +51,7 @@ from edgebit.plan.kernels import all_kernels, work_of, work_tables
 from edgebit.plan.plan import make_plan
 from edgebit.toolchain.base import toolchains
 
-EPILOGUE_COUNTS = ("element", "pixel", "step", "narrow", "shifted")
+EPILOGUE_COUNTS = ("element", "pixel", "step", "narrow", "shifted", "tail")
 CHECK = "input_check"  # what the first layer's count holds besides: see edgebit/plan/plan.py
 CHUNK = 60  # layers in one program
 MOSTLY = 0.2  # share of a layer's cost that wanted tables must price for it to tell of them
@@ -70,29 +72,34 @@ class Measured:
     note: str
 
 
-def fit_costs(rows: Sequence[tuple[Counts, float]]) -> dict[tuple[str, str], float]:
-    """The non-negative coefficients that minimise the sum of squared relative errors (Lawson and Hanson's active
-    sets: the variable of steepest descent enters, those that would turn negative leave)."""
+def fit_costs(
+    rows: Sequence[tuple[Counts, float]], wholes: Sequence[float] | None = None
+) -> dict[tuple[str, str], float]:
+    """The non-negative coefficients that minimise the sum of squared errors relative to `wholes`, else to the values
+    themselves (Lawson and Hanson's active sets: the variable of steepest descent enters, those that would turn negative
+    leave)."""
     columns = sorted({c for counts, _ in rows for c in counts})
     at = {c: k for k, c in enumerate(columns)}
     a = np.zeros((len(rows), len(columns)))
-    for r, (counts, value) in enumerate(rows):
+    whole = np.array([value for _, value in rows] if wholes is None else wholes)
+    target = np.array([value for _, value in rows]) / whole
+    for r, (counts, _) in enumerate(rows):
         for c, n in counts.items():
-            a[r, at[c]] = n / value
+            a[r, at[c]] = n / whole[r]
     norm = np.linalg.norm(a, axis=0)
     norm[norm == 0] = 1.0  # a count that no layer has keeps the coefficient 0
     a /= norm
     x = np.zeros(len(columns))
     free = np.zeros(len(columns), bool)
     for _ in range(3 * len(columns)):
-        gradient = a.T @ (1 - a @ x)
+        gradient = a.T @ (target - a @ x)
         gradient[free] = 0
         if not gradient.size or gradient.max() < 1e-9:
             break
         free[gradient.argmax()] = True
         while True:
             best = np.zeros_like(x)
-            best[free] = np.linalg.lstsq(a[:, free], np.ones(len(rows)), rcond=None)[0]
+            best[free] = np.linalg.lstsq(a[:, free], target, rcond=None)[0]
             low = free & (best <= 0)
             if not low.any():
                 break
@@ -159,14 +166,15 @@ def fit_tables(
     rows: list[tuple[Counts, float]] = []
     used: list[Measured] = []
     for m in measured:
-        mine = {c: n for c, n in m.counts.items() if not wanted or c[0] in wanted}
+        mine = {c: n for c, n in m.counts.items() if not wanted or c[0] in wanted or ".".join(c) in wanted}
         known = sum(
             core.costs.get(t, {}).get(n, 0) * v for (t, n), v in m.counts.items() if (t, n) not in mine
         )
-        if m.value - known > MOSTLY * m.value:
+        told = m.stem in {w.split(".")[0] for w in wanted if "." in w} and any(mine.values())
+        if told or m.value - known > MOSTLY * m.value:
             used.append(m)
             rows.append((mine, m.value - known))
-    prices = fit_costs(rows)
+    prices = fit_costs(rows, [m.value for m in used] if any("." in w for w in wanted) else None)
     worst: dict[str, list[float]] = defaultdict(list)
     for m, (mine, value) in zip(used, rows, strict=True):
         off = (sum(prices[c] * n for c, n in mine.items()) - value) / m.value
@@ -174,6 +182,9 @@ def fit_tables(
         if abs(off) > TELL:
             print(f"  {m.stem}: {off:+.0%} of {m.value:.0f} for {m.note} {mine}")
     tables: dict[str, dict[str, float]] = defaultdict(dict)
+    for w in wanted:
+        table, _, count = w.partition(".")
+        tables[table] |= {n: v for n, v in core.costs.get(table, {}).items() if count and n != count}
     for (table, name), v in sorted(prices.items()):
         if v > 1e-3:
             tables[table][name] = v
@@ -194,7 +205,7 @@ def measure_costs(core: Core, wanted: Sequence[str]) -> None:
     rng = np.random.default_rng(SEED)
     board = boards[0]
     if wanted:
-        samples, forced = wanted_samples(rng, core, wanted)
+        samples, forced = wanted_samples(rng, core, [w.split(".")[0] for w in wanted])
     else:
         every = [
             *linear_samples(rng, core),
@@ -205,7 +216,7 @@ def measure_costs(core: Core, wanted: Sequence[str]) -> None:
         samples, forced = with_every_kernel(every, core)
     found = fit_tables(core, measure_layers(core, board, samples, forced), wanted)
     if wanted:
-        for name in wanted:
+        for name in dict.fromkeys(w.split(".")[0] for w in wanted):
             if name in found:
                 replace_table(core, name, table_text(name, *found[name]))
             else:
