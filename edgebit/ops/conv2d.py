@@ -21,7 +21,7 @@ from edgebit.layouts.base import round_up
 from edgebit.ops.base import KernelChoice, Lowered, Op, Sample
 from edgebit.ops.dense import TOKENS_FAMILY
 from edgebit.ops.depthwise_c import FAMILIES as BANDED
-from edgebit.ops.depthwise_c import band_families, band_work, lower_bands
+from edgebit.ops.depthwise_c import band_families, band_work, lane_work, lower_bands
 from edgebit.ops.linear import (
     Weights,
     Window,
@@ -185,12 +185,14 @@ class Conv2d(Op):
             "short": gathered * g.cols * (whole_rows and g.kw * g.c * x.dtype.bytes <= SHORT),
             "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,
         }
-        return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels * g.outs)
+        return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels, g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
         """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py and depthwise_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
-        family = choice.stem.split("__")[0]
+        family, _, variant = choice.stem.partition("__")
+        if g.depthwise and variant == "neon":
+            return self.work(node, graph) | lane_work(g)
         if family in FAMILIES:
             return tile_work(node, w, g, choice)
         if family in BANDED:

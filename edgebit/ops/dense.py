@@ -106,7 +106,7 @@ class Dense(Op):
         m, k = x.shape
         counts = {"mac": m * w.values.size, "row": m * w.outs, "col": m * k, "pixel": m, "product": m}
         counts |= {"element": m * w.outs, "step": m * w.outs * epilogue_steps(node), "call": 1}
-        return {n: float(v) for n, v in counts.items()} | requant_work(node, m * w.outs)
+        return {n: float(v) for n, v in counts.items()} | requant_work(node, m, w.outs)
 
     def samples(self, rng: np.random.Generator) -> Sample:
         rows = int(rng.choice([1, 1, 2, 3, 7]))

@@ -146,13 +146,17 @@ def epilogue_steps(node: Node) -> int:
     return int(steps + sum(v is not None for v in (e.corr, e.scale, e.bias)))
 
 
-def requant_work(node: Node, outputs: int) -> dict[str, float]:
+def requant_work(node: Node, pixels: int, outs: int) -> dict[str, float]:
     """Of int8 outputs, whose sums may have kernels for their kind (epilogue/requant_armv7m.h): narrow, those clamped
-    to less than the range of int8, and shifted, others that are shifted first."""
+    to less than the range of int8, and shifted, others that are shifted first. tail: those of a pixel that do not come
+    in eights, which vector code makes one by one (epilogue/requant_neon.h)."""
     e = node.attrs["epilogue"]
     narrow = isinstance(e, Requant) and (e.qmin, e.qmax) != (-128, 127)
     shifted = isinstance(e, Requant) and e.pre_shift > 0 and not narrow
-    return {"narrow": float(outputs * narrow), "shifted": float(outputs * shifted)}
+    made = {"narrow": pixels * outs * narrow, "shifted": pixels * outs * shifted}
+    return {n: float(v) for n, v in made.items()} | {
+        "tail": float(pixels * (outs % 8) * isinstance(e, Requant))
+    }
 
 
 def check_affine(node: Node, a: Affine, outs: int) -> None:

@@ -121,4 +121,4 @@ def window_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict
         "copy": gathered * g.cols,
         "short": gathered * g.cols * (whole_rows and g.kw * g.c <= SHORT),
     }
-    return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels * g.outs)
+    return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels, g.outs)

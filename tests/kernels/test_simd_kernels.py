@@ -184,7 +184,7 @@ def test_kernels_equal_numpy(core: str, runners: dict[str, list[Runner]]) -> Non
     check()
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a7", "host"])
+@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a53", "cortex-a7", "host"])
 def test_narrow_lanes_hold_in_every_width(core: str, runners: dict[str, list[Runner]]) -> None:
     """16-bit lanes are widened after fixed numbers of columns: all widths round those, the worst numbers."""
     if core == "host":
@@ -199,7 +199,7 @@ def test_narrow_lanes_hold_in_every_width(core: str, runners: dict[str, list[Run
             np.testing.assert_array_equal(got, exact(trits, x.astype(np.int8)), runner.kernel.symbol)
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a7", "host"])
+@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a72", "cortex-a53", "cortex-a7", "host"])
 def test_the_largest_sums_of_the_widest_matrix(core: str, runners: dict[str, list[Runner]]) -> None:
     if core == "host":
         need_host(runners[core])
@@ -274,6 +274,8 @@ GOALS = [
     ("cortex-a72", "tmatvec_s8__neon", 1, 0.250),
     ("cortex-a72", "tmatvec_s8__neon_e16", 1, 0.385),
     ("cortex-a53", "tmatvec_s8__neon", 1, 0.250),
+    ("cortex-a53", "tmatvec_s8__neon_inorder_e16", 1, 0.315),
+    ("cortex-a53", "tmatmat_s8__neon_inorder", 4, 0.187),
     ("cortex-a7", "tmatvec_s8__neon32", 1, 0.285),
     ("cortex-a7", "tmatvec_s8__neon32_e16", 1, 0.415),
 ]

@@ -22,7 +22,7 @@ from edgebit.plan.kernels import all_kernels, candidates, kernels_for
 from edgebit.plan.plan import Plan
 
 SEED = 20260101
-MANY = 40  # samples of a kernel that is measured by itself
+MANY = 60  # samples of a kernel that is measured by itself
 DENSE = [
     (1, 4, 2),
     (1, 8, 24),
@@ -74,6 +74,15 @@ WINDOWS = [  # like CONV: what gathers windows of few bytes, cuts them off at ed
     ((8, 4, 128), (20, 1, 1), 1),
 ]
 ROWS = [(1, 160, 64), (1, 512, 128), (1, 96, 96), (1, 64, 200)]  # like DENSE, for kernels of many rows
+TOKENS = [  # like DENSE, for kernels of several rows of inputs on cores with the memory
+    (4, 64, 32),
+    (4, 256, 64),
+    (5, 128, 96),
+    (7, 640, 64),
+    (8, 512, 128),
+    (16, 64, 64),
+    (4, 2560, 96),
+]
 POINTS = [  # input (H, W, C), outputs of 1x1 convolutions, for kernels of many pixels
     ((8, 8, 16), 32),
     ((5, 13, 64), 64),
@@ -88,6 +97,21 @@ AREAS = [  # like CONV, with windows of many bytes
     ((7, 5, 32), (64, 3, 3), 2),
     ((4, 4, 128), (16, 3, 3), 1),
     ((9, 9, 16), (32, 3, 3), 1),
+]
+WIDE = [  # like DEPTHWISE and CONV, layers as large as those of networks, for cores with the speed
+    ((12, 12, 64), (3, 3), 1),
+    ((6, 6, 128), (3, 3), 1),
+    ((9, 9, 64), (3, 3), 2),
+    ((20, 20, 8), (3, 3), 1),
+    ((16, 16, 16), (3, 3), 2),
+    ((14, 5, 64), (3, 3), 1),
+]
+WIDE_POINTS = [
+    ((24, 24, 8), 16),
+    ((12, 12, 16), 32),
+    ((25, 5, 64), 64),
+    ((6, 6, 128), 128),
+    ((3, 3, 256), 256),
 ]
 DEPTHWISE = [
     ((3, 3, 2), (2, 2), 1),
@@ -115,13 +139,15 @@ def draw(rng: np.random.Generator, mode: str, weights: str, *args: Any) -> Sampl
 
 def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
     """Layers with int8 outputs, whose cost does not depend on values, in more shapes that real models have."""
-    if len(kernels_for("tpoints_s8", core)) > 1:
+    if any(len(kernels_for(family, core)) > 1 for family in ("tpoints_s8", "tpixels_fused_s8")):
         for m, k, n in ROWS:
             yield draw(rng, "requant", "trit", "dense", (m, k), (n, k), {}, m)
         areas = [(x, (oc, 1, 1), 1) for x, oc in POINTS]
         for (h, wd, c), (oc, kh, kw), stride in [*areas, *AREAS]:
             at = (1, h, wd, c)
             yield draw(rng, "requant", "trit", "conv2d", at, (oc, kh, kw, c), window(kh, kw, stride), 1)
+    if not core.is_cortex_m:
+        yield from wide_samples(rng)
     for w in ("trit", "s8"):
         for m, k, n in [*DENSE, *FIRST_AND_LAST]:
             yield draw(rng, "requant", w, "dense", (m, k), (n, k), {}, m)
@@ -130,6 +156,20 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
         for (h, wd, c), (kh, kw), stride in DEPTHWISE:
             attrs = window(kh, kw, stride) | {"groups": c}
             yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (c, kh, kw, 1), attrs, 1)
+
+
+def wide_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Layers of the size that networks have."""
+    for m, k, n in TOKENS:
+        yield draw(rng, "requant", "trit", "dense", (m, k), (n, k), {}, m)
+    for w in ("trit", "s8"):
+        for (h, wd, c), (kh, kw), stride in WIDE:
+            attrs = window(kh, kw, stride)
+            groups = attrs | {"groups": c}
+            yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (c, kh, kw, 1), groups, 1)
+            yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (16, kh, kw, c), attrs, 1)
+        for (h, wd, c), outs in WIDE_POINTS:
+            yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (outs, 1, 1, c), window(1, 1, 1), 1)
 
 
 def window(kh: int, kw: int, stride: int) -> dict[str, Any]:
@@ -231,11 +271,9 @@ def wanted_samples(
 ) -> tuple[list[Sample], dict[str, str]]:
     """Samples for some tables alone: those of the kernels (or ops) of that name, at most MANY of each; for a table
     that layers of many kernels share, the samples of all."""
-    linear = (
-        linear_samples(rng, core)
-        if any(w.startswith("epilogue_") for w in wanted)
-        else requant_samples(rng, core)
-    )
+    linear = list(linear_samples(rng, core))
+    if not core.is_cortex_m or not any(w.startswith("epilogue_") for w in wanted):
+        linear = [*requant_samples(rng, core), *linear]
     every = [*linear, *pool_samples(rng), *quantize_samples(rng), *softmax_samples(rng)]
     known = {w.split("__")[0].rsplit("_", 1)[0] for w in wanted} | set(wanted)
     every += [s for s in other_samples(rng, MANY) if s.graph.nodes[0].op in known]
