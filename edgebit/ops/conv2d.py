@@ -162,7 +162,7 @@ class Conv2d(Op):
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
         calls; tap: window positions visited; element: outputs; step: float operations on them; call: 1. Of what
-        is gathered, window: windows, run: stretches copied, copy: elements copied, and short: those of stretches
+        is gathered, window: windows, run: stretches copied, cut: kernel rows of those that reach padding, copy: elements copied, and short: those of stretches
         that are copied without a call. Of depthwise products, ragged: those for which pixels or outputs do not
         come in fours. And requant_work."""
         x, w, g = self._parts(node, graph)
@@ -181,6 +181,7 @@ class Conv2d(Op):
             "call": 1,
             "window": gathered,
             "run": gathered * g.kh * (1 if whole_rows else g.kw),
+            "cut": g.cut * g.groups * g.kh if gathered else 0,
             "copy": gathered * g.cols,
             "short": gathered * g.cols * (whole_rows and g.kw * g.c * x.dtype.bytes <= SHORT),
             "ragged": g.pixels * w.values.size if g.depthwise and (g.c % 4 != 0 or g.outs != g.c) else 0,

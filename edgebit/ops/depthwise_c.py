@@ -88,6 +88,7 @@ class _Call:
     outs: int
     inside: int
     padded: tuple[bool, ...]
+    edges: int  # outputs whose windows reach columns of padding
 
 
 def _band(g: Window, layout: Layout, stem: str) -> _Band:
@@ -131,7 +132,8 @@ def _calls(g: Window, b: _Band) -> list[_Call]:
         first, lines = (-left, g.w) if b.turned else (y * stride - top, g.h)
         size, start = (g.h, y * stride - top) if b.turned else (g.w, -left)
         padded = tuple(not 0 <= first + r < lines for r in range(b.rows))
-        found.append(_Call(outs, _line(size, outs, start, stride), padded))
+        edges = sum(not 0 <= start + u * stride <= size - 3 for u in range(outs))
+        found.append(_Call(outs, _line(size, outs, start, stride), padded, edges))
     return found
 
 
@@ -193,7 +195,8 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     channels of bands. pair: pairs of input rows packed; inside: pairs of inputs, of which beside: with a row of
     padding. sum, sum2: columns of outputs at stride 1 and 2; add: nonzero weights times those. output, output2:
     outputs of whole bands at stride 1 and 2, of which shifted: those with a pre-shift, clamped: those to less than
-    int8. copy: outputs copied from scratch.
+    int8. copy: outputs copied from scratch. edge: outputs whose windows reach columns of padding; part: those of the
+    last channels, where they are fewer than are computed together.
     """
     layout = layout_of(choice.layout)
     b = _band(g, layout, choice.stem)
@@ -201,7 +204,8 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     one = g.strides[0] == 1
     calls = _calls(g, b) * g.n
     pairs = layout.pairs(g.strides[0]) if isinstance(layout, BandLayout) else []
-    channels = round_up(g.c, layout.together if isinstance(layout, BandLayout) else 1)
+    together = layout.together if isinstance(layout, BandLayout) else 1
+    channels = round_up(g.c, together)
     columns = channels * sum(c.outs for c in calls)
     outputs = columns * b.band
     inside = [(c, c.padded[low] != c.padded[high]) for c in calls for low, high in pairs]
@@ -221,6 +225,8 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "shifted": outputs * (e.pre_shift > 0),
         "clamped": outputs * ((e.qmin, e.qmax) != (-128, 127)),
         "copy": g.pixels * g.c,
+        "edge": channels * b.band * sum(c.edges for c in calls),
+        "part": (channels - g.c > 0) * together * b.band * sum(c.outs for c in calls),
     }
     return {name: float(count) for name, count in counts.items()}
 

@@ -288,6 +288,18 @@ class Window:
         return self.groups == self.c and self.groups > 1
 
     @property
+    def cut(self) -> int:
+        """Windows of all images that reach padding."""
+
+        def whole(outs: int, axis: int, kernel: int, size: int) -> int:
+            starts = np.arange(outs) * self.strides[axis] - self.pads[axis]
+            last = (kernel - 1) * self.dilations[axis]
+            return int(((starts >= 0) & (starts + last < size)).sum())
+
+        inside = whole(self.oh, 0, self.kh, self.h) * whole(self.ow, 1, self.kw, self.w)
+        return self.n * (self.oh * self.ow - inside)
+
+    @property
     def cols(self) -> int:
         """Elements of one group's window."""
         return self.kh * self.kw * self.c // self.groups

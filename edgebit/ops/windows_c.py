@@ -98,7 +98,7 @@ def window_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict
 
     mac, row, col: products, sums and inputs, with rows and columns that the layout adds and pixels that are
     computed twice because there is no second one; product: kernel calls; pixel, element, step: epilogues, outputs
-    and their float steps. window, run, copy, short: see Conv2d.work.
+    and their float steps. window, run, cut, copy, short: see Conv2d.work.
     """
     layout = layout_of(choice.layout)
     outs = round_up(g.outs, layout.row_multiple)
@@ -118,6 +118,7 @@ def window_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict
         "step": g.pixels * g.outs * epilogue_steps(node),
         "window": gathered,
         "run": gathered * g.kh * (1 if whole_rows else g.kw),
+        "cut": g.cut * g.kh if gathered else 0,
         "copy": gathered * g.cols,
         "short": gathered * g.cols * (whole_rows and g.kw * g.c <= SHORT),
     }

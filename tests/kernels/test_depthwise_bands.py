@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import c_harness
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Kernel, Machine, build, kernels
+from check_runner import RUNTIME, Kernel, Machine, kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qemu_machine import QemuMachine, close, open_machine
 from unicorn.unicorn import UcError
 
 from edgebit.errors import EdgebitError
@@ -28,9 +30,10 @@ from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.requant import requantise
 from edgebit.plan.kernels import candidates, load_core
 
-CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m33")
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m7", "cortex-m33", "cortex-m55")
 GUARD = bytes(range(160, 224))
 S8 = npt.NDArray[np.int8]
+Loaded = tuple[Machine | QemuMachine, list[Kernel]]
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -68,7 +71,7 @@ class Problem:
         return requantise(acc.astype(np.int32), self.requant)
 
 
-def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
+def run(m: Machine | QemuMachine, k: Kernel, p: Problem) -> tuple[S8, int]:
     """What the kernel makes of a problem, and its band."""
     layout = layout_of(k.layout)
     stem = k.symbol.removeprefix("eb_")
@@ -112,7 +115,7 @@ def run(m: Machine, k: Kernel, p: Problem) -> tuple[S8, int]:
 
 
 def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
-    channels, outs = int(rng.integers(1, 9)), int(rng.integers(1, 14))
+    channels, outs = int(rng.choice([*range(1, 9), 16, 21])), int(rng.integers(1, 14))
     stride = int(rng.integers(1, 3))
     columns = stride * (outs - 1) + 3
     lead = int(rng.integers(0, min(3, columns)))
@@ -142,19 +145,19 @@ def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
     return Problem(w.astype(np.int8), rows, stride, outs, lead, inside, int(values[0]), r, rng.random() < 0.4)
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
-    out = tmp_path_factory.mktemp("bands")
-    return {core: load(core, out / f"{core}.elf") for core in CORES}
+@pytest.fixture(scope="module", params=CORES)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    machine, found = load(request.param, tmp_path_factory.mktemp("bands"))
+    yield machine, found
+    close(machine)
 
 
-def load(core: str, elf: Path, runtime: Path = RUNTIME) -> tuple[Machine, list[Kernel]]:
+def load(core: str, folder: Path, runtime: Path = RUNTIME) -> Loaded:
     found = [k for f in FAMILIES for k in kernels(core, f, runtime)]
-    build(core, [k.path for k in found], elf, found[0].symbol, runtime=runtime)
-    return Machine(core, elf), found
+    return open_machine(core, [k.path for k in found], folder, runtime), found
 
 
-def agree(m: Machine, found: list[Kernel], seed: int, kind: str) -> None:
+def agree(m: Machine | QemuMachine, found: list[Kernel], seed: int, kind: str) -> None:
     for k in found:
         p = draw_problem(np.random.default_rng(seed), k.family == "dwconv3x3_t_s8", kind)
         if layout_of(k.layout).limits(p.w) is not None:
@@ -163,14 +166,13 @@ def agree(m: Machine, found: list[Kernel], seed: int, kind: str) -> None:
         np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
 
 
-def many_agree(m: Machine, found: list[Kernel]) -> None:
+def many_agree(m: Machine | QemuMachine, found: list[Kernel]) -> None:
     for seed in range(60):
         agree(m, found, seed, ["random", "extremes", "most", "sparse"][seed % 4])
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_bands_equal_numpy(core: str, loaded: dict[str, tuple[Machine, list[Kernel]]]) -> None:
-    machine, found = loaded[core]
+def test_bands_equal_numpy(loaded: Loaded) -> None:
+    machine, found = loaded
     assert len(found) >= 3
 
     @FEW
@@ -181,13 +183,10 @@ def test_bands_equal_numpy(core: str, loaded: dict[str, tuple[Machine, list[Kern
     check()
 
 
-@pytest.mark.parametrize("core", CORES[:2])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_every_column_of_trits(
-    core: str, stride: int, loaded: dict[str, tuple[Machine, list[Kernel]]]
-) -> None:
+def test_every_column_of_trits(stride: int, loaded: Loaded) -> None:
     """All 27 kernel columns at all three places, with inputs that fill the lanes."""
-    machine, found = loaded[core]
+    machine, found = loaded
     rng = np.random.default_rng(4)
     columns = np.array([[a, b, c] for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)], np.int8)
     w = np.stack([columns, np.roll(columns, 1, 0), np.roll(columns, 11, 0)], axis=2)  # (27, ky, kx)
@@ -277,7 +276,7 @@ def test_other_layers_are_left_to_other_kernels() -> None:
     assert seen[False] > 300
 
 
-@pytest.mark.parametrize("name", ["dwquads", "dwquads_t", "dwcols", "dwcols4"])
+@pytest.mark.parametrize("name", ["dwquads", "dwquads_t", "dwcols", "dwcols4", "dwvecs"])
 @settings(max_examples=40, deadline=None, database=None)
 @given(cols=st.integers(1, 20), seed=st.integers(0, 2**32 - 1))
 def test_band_layouts_round_trip(name: str, cols: int, seed: int) -> None:
@@ -312,6 +311,9 @@ PLANTED = [
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "bmi 92f", "nop"),
     ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "#define N_p(d, u, v) F_m(d, v, u)", "#define N_p(d, u, v) F_m(d, u, v)"),
     ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "pkhtb r6, r7, r6, asr #16", "pkhtb r6, r6, r7, asr #16"),
+    ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", '"q5", "q1", "t"', '"q5", "q1", "b"'),
+    ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "(stride - 2)", "(stride - 1)"),
+    ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "vpst\\n vstrbt.8 ", "vstrb.8 "),
     ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "it gt\\n movgt r0, r1", "nop"),
 ]  # fmt: skip
 
@@ -324,15 +326,17 @@ def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_p
     source = (runtime / "kernels" / file).read_text()
     assert text in source
     (runtime / "kernels" / file).write_text(source.replace(text, bug))
-    machine, found = load(core, tmp_path / "bug.elf", runtime)
+    machine, found = load(core, tmp_path, runtime)
     with pytest.raises((AssertionError, UcError)):
         many_agree(machine, found)
+    close(machine)
 
 
 @pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.0), ("cortex-m4f", 1.7)])
 def test_bands_stay_fast(core: str, most: float, tmp_path: Path) -> None:
     """Executed instructions for a product of a band of 24 columns, requantisation included."""
-    machine, found = load(core, tmp_path / "k.elf")
+    machine, found = load(core, tmp_path)
+    assert isinstance(machine, Machine)
     machine.count_instructions()
     rng = np.random.default_rng(8)
     fast = [k for k in found if k.family == "dwconv3x3_t_s8" and k.variant != "ref"][-1]
@@ -355,5 +359,5 @@ def test_bands_are_chosen_where_they_pay(core: str) -> None:
         if s.note.startswith("requant trit"):
             break
     best = candidates(s.graph.nodes[0], s.graph, load_core(core))[0]
-    assert best.stem.startswith("dwconv3x3_t_s8__arm")
+    assert best.stem.startswith(("dwconv3x3_t_s8__arm", "dwconv3x3_t_s8__mve"))
     assert best.modelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +11,37 @@ import pytest
 from check_runner import Kernel, Machine, build, kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qemu_machine import QemuMachine, close, open_machine
 
 from edgebit.errors import EdgebitError
 from edgebit.layouts.base import layout_of, round_up
 
-CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "cortex-a76")
+CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33", "cortex-m55", "cortex-a76")
 GUARD = bytes(range(64, 128))
 S8 = npt.NDArray[np.int8]
+Loaded = tuple[Machine | QemuMachine, list[Kernel]]
+
+
+def open_all(families: Sequence[str], folder: Path) -> Iterator[Callable[[str], Loaded]]:
+    """Cores with all kernels of some families, each opened when it is first asked for."""
+    images: dict[str, Loaded] = {}
+
+    def of(core: str) -> Loaded:
+        if core not in images:
+            found = [k for f in families for k in kernels(core, f)]
+            images[core] = open_machine(core, [k.path for k in found], folder), found
+        return images[core]
+
+    yield of
+    close(*(m for m, _ in images.values()))
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
-    out = tmp_path_factory.mktemp("int8")
-    images = {}
-    for core in CORES:
-        found = kernels(core, "matvec_s8")
-        elf = build(core, [k.path for k in found], out / f"{core}.elf", found[0].symbol)
-        images[core] = (Machine(core, elf), found)
-    return images
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Loaded]]:
+    yield from open_all(["matvec_s8"], tmp_path_factory.mktemp("int8"))
 
 
-def agrees(m: Machine, k: Kernel, w: S8, x: S8) -> None:
+def agrees(m: Machine | QemuMachine, k: Kernel, w: S8, x: S8) -> None:
     """The kernel's sums are NumPy's; it writes only its accumulators and scratch."""
     rows, cols = w.shape
     layout = layout_of(k.layout)
@@ -52,8 +63,8 @@ def agrees(m: Machine, k: Kernel, w: S8, x: S8) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_int8_products_equal_numpy(core: str, loaded: dict[str, tuple[Machine, list[Kernel]]]) -> None:
-    machine, found = loaded[core]
+def test_int8_products_equal_numpy(core: str, loaded: Callable[[str], Loaded]) -> None:
+    machine, found = loaded(core)
 
     @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(1, 14), st.integers(1, 150), st.integers(0, 2**32 - 1), st.sampled_from("rme"))
@@ -69,11 +80,9 @@ def test_int8_products_equal_numpy(core: str, loaded: dict[str, tuple[Machine, l
 
 @pytest.mark.parametrize("core", CORES[:2])
 @pytest.mark.parametrize(("weight", "value"), [(-128, -128), (127, -128), (-128, 127), (127, 127)])
-def test_the_largest_sums(
-    core: str, weight: int, value: int, loaded: dict[str, tuple[Machine, list[Kernel]]]
-) -> None:
+def test_the_largest_sums(core: str, weight: int, value: int, loaded: Callable[[str], Loaded]) -> None:
     """As wide as the family's 32-bit sums and the layouts allow."""
-    machine, found = loaded[core]
+    machine, found = loaded(core)
     for k in found[:1]:
         w = np.full((4, 65536), weight, np.int8)
         assert layout_of(k.layout).limits(w) is None
@@ -111,17 +120,11 @@ def test_int8_products_stay_fast(core: str, most: float, tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def depthwise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Machine, list[Kernel]]]:
-    out = tmp_path_factory.mktemp("depthwise")
-    images = {}
-    for core in CORES:
-        found = [*kernels(core, "dwconv_t_s8"), *kernels(core, "dwconv_s8")]
-        elf = build(core, [k.path for k in found], out / f"{core}.elf", found[0].symbol)
-        images[core] = (Machine(core, elf), found)
-    return images
+def depthwise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Loaded]]:
+    yield from open_all(["dwconv_t_s8", "dwconv_s8"], tmp_path_factory.mktemp("depthwise"))
 
 
-def agrees_depthwise(m: Machine, k: Kernel, w: S8, x: S8) -> None:
+def agrees_depthwise(m: Machine | QemuMachine, k: Kernel, w: S8, x: S8) -> None:
     """w (taps, channels * multiplier), x (taps, channels): the kernel's sums are NumPy's."""
     (taps, outs), channels = w.shape, x.shape[1]
     m.reset()
@@ -141,10 +144,8 @@ def agrees_depthwise(m: Machine, k: Kernel, w: S8, x: S8) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_depthwise_products_equal_numpy(
-    core: str, depthwise: dict[str, tuple[Machine, list[Kernel]]]
-) -> None:
-    machine, found = depthwise[core]
+def test_depthwise_products_equal_numpy(core: str, depthwise: Callable[[str], Loaded]) -> None:
+    machine, found = depthwise(core)
 
     @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -173,10 +174,10 @@ def test_depthwise_products_equal_numpy(
 )  # fmt: skip
 def test_halves_hold_at_their_limit(
     core: str, name: str, taps: int, tap_most: int, sum_most: int, trit: int, value: int,
-    depthwise: dict[str, tuple[Machine, list[Kernel]]],
+    depthwise: Callable[[str], Loaded],
 ) -> None:  # fmt: skip
     """Sums of 16 bits take the most taps that the layout takes, and one more would not fit."""
-    machine, found = depthwise[core]
+    machine, found = depthwise(core)
     layout = layout_of(name)
     most = np.full((taps, 40), trit, np.int8)
     assert layout.limits(most) is None

@@ -121,6 +121,17 @@ DEPTHWISE = [
     ((8, 8, 8), (5, 5), 2),
     ((4, 4, 32), (3, 3), 1),
 ]
+BANDS = [  # input (H, W, C), stride: 3x3 depthwise layers, for kernels of whole rows
+    ((12, 12, 16), 1),
+    ((24, 24, 8), 1),
+    ((6, 6, 128), 1),
+    ((12, 20, 24), 2),
+    ((25, 5, 64), 1),
+    ((24, 24, 32), 2),
+    ((13, 12, 48), 1),
+    ((6, 9, 40), 1),
+    ((48, 24, 16), 1),
+]
 
 
 def kinds() -> list[tuple[str, str]]:
@@ -156,6 +167,9 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
         for (h, wd, c), (kh, kw), stride in DEPTHWISE:
             attrs = window(kh, kw, stride) | {"groups": c}
             yield draw(rng, "requant", w, "conv2d", (1, h, wd, c), (c, kh, kw, 1), attrs, 1)
+    for (h, wd, c), stride in BANDS:
+        attrs = window(3, 3, stride) | {"groups": c}
+        yield draw(rng, "requant", "trit", "conv2d", (1, h, wd, c), (c, 3, 3, 1), attrs, 1)
 
 
 def wide_samples(rng: np.random.Generator) -> Iterable[Sample]:

@@ -42,6 +42,9 @@ typedef void eb_taps_s8(const void *w, const int8_t *const *tap, int32_t *acc, i
 typedef void eb_taps_f32(const void *w, const float *const *tap, float *acc, int32_t taps, int32_t channels,
                          int32_t multiplier);
 
+#ifdef __ARM_FEATURE_MVE
+#include "conv2d/copy_mve.h"
+#else
 // memcpy and memset; few bytes without a call. The empty statements keep compilers from making them calls
 // again.
 EB_INLINE void eb_conv2d_copy(int8_t *to, const int8_t *from, int32_t n) {
@@ -66,9 +69,20 @@ EB_INLINE void eb_conv2d_fill(int8_t *to, int32_t value, int32_t n) {
     }
 }
 
+// Copies are what takes the time here, and not finding out where a window lies.
+#define EB_CONV2D_INSIDE(p, iy, ix) 0
+#endif
+
 // Copies whole kernel rows of a window, kw pixels that lie side by side in the input, clipped to it.
 EB_INLINE void eb_conv2d_gather_rows(const eb_conv2d_params *p, const int8_t *image, int32_t iy, int32_t ix,
                                      int32_t pixel, int8_t *to) {
+    if (EB_CONV2D_INSIDE(p, iy, ix)) {
+        const int8_t *from = image + (iy * p->w + ix) * pixel;
+        for (int32_t ky = p->kh; ky > 0; ky--, from += p->dilation_h * p->w * pixel, to += p->kw * pixel) {
+            eb_conv2d_copy(to, from, p->kw * pixel);
+        }
+        return;
+    }
     const int32_t lead = eb_clamp_s32(-ix, 0, p->kw) * pixel;
     const int32_t inside = eb_clamp_s32(p->w - ix, 0, p->kw) * pixel - lead;
     const int32_t all = p->kw * pixel;

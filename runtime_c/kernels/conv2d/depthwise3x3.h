@@ -34,6 +34,10 @@ typedef struct {
 
 typedef void eb_dwconv3x3_kernel(const void *w, const eb_requant_entry *entries, const eb_dwconv3x3_job *job);
 
+#ifdef __ARM_FEATURE_MVE
+#include "conv2d/copy_mve.h"
+#define eb_depthwise3x3_copy eb_conv2d_copy
+#else
 // memcpy, 16 bytes at a time where both sides are made of words.
 EB_INLINE void eb_depthwise3x3_copy(int8_t *to, const int8_t *from, int32_t bytes) {
     if ((((uintptr_t)to | (uintptr_t)from) & 3) == 0) {
@@ -43,6 +47,7 @@ EB_INLINE void eb_depthwise3x3_copy(int8_t *to, const int8_t *from, int32_t byte
     }
     memcpy(to, from, (size_t)bytes);
 }
+#endif
 
 // One line of the window, along which the kernel goes: `outs` outputs, of which the first one's window begins
 // at `start` of a line of `size` inputs. Returns the first input.
