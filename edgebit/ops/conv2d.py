@@ -22,6 +22,7 @@ from edgebit.ops.base import KernelChoice, Lowered, Op, Sample
 from edgebit.ops.dense import TOKENS_FAMILY
 from edgebit.ops.depthwise_c import FAMILIES as BANDED
 from edgebit.ops.depthwise_c import band_families, band_work, lane_work, lower_bands
+from edgebit.ops.dots_c import DOTS_FAMILY, dots_families, dots_work, lower_dots
 from edgebit.ops.linear import (
     Weights,
     Window,
@@ -109,12 +110,13 @@ class Conv2d(Op):
             *tiled_families(node, w, kind, g),
             *strip_families(w, kind, g),
             *window_families(w, kind, g),
+            *dots_families(node, w, kind, g),
         )
         return (own, *several, *point_families(node, w, kind, g), *bands)
 
     def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
         family, _, variant = choice.stem.partition("__")
-        if family == POINTS_FAMILY:
+        if family in (POINTS_FAMILY, DOTS_FAMILY):
             return variant != "ref"
         return family != TOKENS_FAMILY or takes_windows(choice)
 
@@ -129,6 +131,8 @@ class Conv2d(Op):
             return lower_windows(node, w, g, choice, _padding(node, graph))
         if choice is not None and choice.stem.split("__")[0] == POINTS_FAMILY:
             return lower_points(node, w, g, choice)
+        if choice is not None and choice.stem.split("__")[0] == DOTS_FAMILY:
+            return lower_dots(node, w, g, choice, _padding(node, graph))
         if choice is not None and choice.stem.split("__")[0] in BANDED:
             return lower_bands(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
@@ -189,7 +193,8 @@ class Conv2d(Op):
         return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels, g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py and depthwise_c.py count, for their kernels."""
+        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py, dots_c.py and depthwise_c.py
+        count, for their kernels."""
         _, w, g = self._parts(node, graph)
         family, _, variant = choice.stem.partition("__")
         if g.depthwise and variant == "neon":
@@ -202,11 +207,15 @@ class Conv2d(Op):
             return window_work(node, w, g, choice)
         if family == POINTS_FAMILY:
             return point_work(node, w, g, choice)
+        if family == DOTS_FAMILY:
+            return dots_work(node, w, g, choice)
         return strip_work(node, w, g, choice) if family in STRIP_FAMILIES else None
 
     def requantises(self, stem: str) -> bool:
         family = stem.split("__")[0]
-        return family in (*BANDED, *STRIP_FAMILIES, POINTS_FAMILY) or (family in FAMILIES and is_packed(stem))
+        return family in (*BANDED, *STRIP_FAMILIES, POINTS_FAMILY, DOTS_FAMILY) or (
+            family in FAMILIES and is_packed(stem)
+        )
 
     def samples(self, rng: np.random.Generator) -> Sample:
         def pick(*values: int) -> int:

@@ -98,6 +98,24 @@ AREAS = [  # like CONV, with windows of many bytes
     ((4, 4, 128), (16, 3, 3), 1),
     ((9, 9, 16), (32, 3, 3), 1),
 ]
+LANES = [  # input (H, W, C), outputs, kernel, stride: first layers, for kernels of lanes
+    ((32, 32, 3), (8, 3, 3), 2),
+    ((17, 9, 3), (6, 3, 3), 1),
+    ((20, 24, 1), (16, 5, 5), 1),
+    ((16, 12, 2), (12, 3, 3), 2),
+    ((40, 10, 1), (32, 10, 4), 2),
+    ((13, 21, 1), (10, 3, 3), 1),
+    ((24, 8, 1), (24, 8, 3), 1),
+    ((9, 30, 4), (5, 2, 5), 1),
+    ((11, 32, 1), (8, 7, 7), 2),
+    ((28, 28, 1), (20, 3, 3), 1),
+    ((48, 10, 3), (16, 3, 3), 2),
+    ((1, 60, 3), (16, 1, 9), 2),
+    ((12, 64, 1), (4, 4, 4), 4),
+    ((14, 18, 5), (7, 3, 3), 1),
+    ((8, 8, 6), (40, 3, 3), 1),
+    ((30, 6, 2), (9, 6, 4), 1),
+]
 WIDE = [  # like DEPTHWISE and CONV, layers as large as those of networks, for cores with the speed
     ((12, 12, 64), (3, 3), 1),
     ((6, 6, 128), (3, 3), 1),
@@ -159,6 +177,10 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
             yield draw(rng, "requant", "trit", "conv2d", at, (oc, kh, kw, c), window(kh, kw, stride), 1)
     if not core.is_cortex_m:
         yield from wide_samples(rng)
+    if len(kernels_for("dots_s8", core)) > 1:
+        for (h, wd, c), (oc, kh, kw), stride in LANES:
+            at = (1, h, wd, c)
+            yield draw(rng, "requant", "s8", "conv2d", at, (oc, kh, kw, c), window(kh, kw, stride), 1)
     for w in ("trit", "s8"):
         for m, k, n in [*DENSE, *FIRST_AND_LAST]:
             yield draw(rng, "requant", w, "dense", (m, k), (n, k), {}, m)

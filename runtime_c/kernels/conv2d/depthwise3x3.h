@@ -13,6 +13,7 @@
 #ifndef EDGEBIT_DEPTHWISE3X3_H
 #define EDGEBIT_DEPTHWISE3X3_H
 
+#include "conv2d/copy.h"
 #include "dwconv3x3_s8/dwconv3x3_s8.h"
 
 typedef struct {
@@ -33,21 +34,6 @@ typedef struct {
 } eb_depthwise3x3_params;
 
 typedef void eb_dwconv3x3_kernel(const void *w, const eb_requant_entry *entries, const eb_dwconv3x3_job *job);
-
-#ifdef __ARM_FEATURE_MVE
-#include "conv2d/copy_mve.h"
-#define eb_depthwise3x3_copy eb_conv2d_copy
-#else
-// memcpy, 16 bytes at a time where both sides are made of words.
-EB_INLINE void eb_depthwise3x3_copy(int8_t *to, const int8_t *from, int32_t bytes) {
-    if ((((uintptr_t)to | (uintptr_t)from) & 3) == 0) {
-        for (; bytes >= 16; bytes -= 16, to += 16, from += 16) {
-            __builtin_memcpy(__builtin_assume_aligned(to, 4), __builtin_assume_aligned(from, 4), 16);
-        }
-    }
-    memcpy(to, from, (size_t)bytes);
-}
-#endif
 
 // One line of the window, along which the kernel goes: `outs` outputs, of which the first one's window begins
 // at `start` of a line of `size` inputs. Returns the first input.
@@ -99,7 +85,7 @@ EB_INLINE void eb_depthwise3x3(const eb_depthwise3x3_params *p, const int8_t *x,
                 row->step = inside ? next : 0;
             }
             kernel(w, entries, &job);
-            eb_depthwise3x3_copy(y, scratch, made * y_row);
+            eb_conv2d_copy_line(y, scratch, made * y_row);
             y += made * y_row;
         }
     }
