@@ -48,7 +48,7 @@ EB_INLINE void eb_dwconv_16(const int8_t *w, const int8_t *const *tap, int32_t *
     vst1q_s32(acc + c + 12, sum3);
 }
 
-#include "dwconv_s8/blocks_neon.h"
+#include "dwconv_s8/blocks.h"
 
 EB_DWCONV_S8_DECL(eb_dwconv_s8__neon);
 

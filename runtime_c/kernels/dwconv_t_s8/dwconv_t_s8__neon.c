@@ -42,7 +42,7 @@ EB_INLINE void eb_dwconv_16(const int8_t *w, const int8_t *const *tap, int32_t *
     eb_store_8(acc + c + 8, high);
 }
 
-#include "dwconv_s8/blocks_neon.h"
+#include "dwconv_s8/blocks.h"
 
 EB_DWCONV_T_S8_DECL(eb_dwconv_t_s8__neon);
 
