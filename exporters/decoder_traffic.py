@@ -73,7 +73,7 @@ def traffic(
     for role in PROJECTIONS:
         p = canonical.projection(decoder, role, 0, precision)
         trits += _place(len(pack_projection(p, plan)))
-        small += _place(p.scale.nbytes) + (0 if p.bias is None else _place(p.bias.nbytes))
+        small += _place(p.factors.nbytes) + (0 if p.bias is None else _place(p.bias.nbytes))
     for role in norms_of(spec):
         small += _place(4 * round_up(norm_width(spec, role), 16))
     head = _place(spec.vocab * row_bytes(plan.matrix, spec.width))

@@ -39,7 +39,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Matrix:
-    """Places of one projection; bias 0: none. by_row: every row has its own scales."""
+    """Places of one projection; bias 0: none. scale: of Projection.factors. by_row: every row has its own."""
 
     trits: int
     scale: int
@@ -200,7 +200,7 @@ def write_weights(
                 later(lambda place, t=norms, r=role: t.__setitem__(r, place), _padded(weight))  # type: ignore[misc]
             for role in PROJECTIONS:
                 p = canonical.projection(decoder, role, layer, precision)
-                digest.update(canonical.tensor_digest(role, p.trits, p.scale, p.bias))
+                digest.update(canonical.tensor_digest(role, p.trits, p.factors, p.bias))
                 by_row = p.scale.shape[0] > 1
                 matrices[role] = Matrix(w.put(pack_projection(p, plan)), 0, 0, p.group, by_row)
 
@@ -212,7 +212,7 @@ def write_weights(
                     m = t[r]
                     t[r] = Matrix(m.trits, m.scale, place, m.group, m.by_row)
 
-                later(place_scale, np.ascontiguousarray(p.scale.T))
+                later(place_scale, p.factors)
                 if p.bias is not None:
                     later(place_bias, p.bias)
         packed.projection_bytes = w.at - start

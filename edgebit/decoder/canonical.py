@@ -39,13 +39,19 @@ class Projection:
     """w[o, i] = scale[o or 0, i // group] * trits[o, i].
 
     trits (rows, cols) int8; scale (rows or 1, groups) binary32, group columns each (the last may have fewer);
-    bias (rows,) or None.
+    bias (rows,) or None. divisor (rows or 1,): what scale is the inverse of, where inputs are int8 and there is one group.
     """
 
     trits: S8Array
     scale: F32Array
     group: int
     bias: F32Array | None
+    divisor: F32Array | None = None
+
+    @property
+    def factors(self) -> F32Array:
+        """What sums meet, as targets hold it: the divisor (1, rows or 1), or scales (groups, rows or 1)."""
+        return np.ascontiguousarray(self.scale.T) if self.divisor is None else self.divisor[None]
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,16 @@ def projection(decoder: Decoder, role: str, layer: int, precision: Precision) ->
         scale = np.ascontiguousarray(np.broadcast_to(scale, (scale.shape[0], count)))
     if count > 1 and scale.shape[0] == 1:
         scale = np.ascontiguousarray(np.broadcast_to(scale, (rows, count)))
-    return Projection(m.trits, scale, group, bias)
+    divisor = None
+    if count == 1 and precision.act != "f32":
+        with np.errstate(all="ignore"):
+            divisor = np.float32(1) / scale[:, 0]
+        if m.divisor is not None:
+            one = np.float32(m.divisor)
+            if not (one > 0 and scale.shape == (1, 1) and np.float32(1) / one == scale[0, 0]):
+                raise ModelError(f"{where}: a divisor of {m.divisor} that does not belong to its scale")
+            divisor = np.array([one])
+    return Projection(m.trits, scale, group, bias, divisor)
 
 
 def norm(decoder: Decoder, role: str, layer: int | None) -> F32Array:

@@ -87,13 +87,15 @@ class TernaryMatrix:
     """trits (out, in) int8 in {-1, 0, +1}, times scales: w[o, i] = scale[o or 0, i // group or 0] * trits[o, i].
 
     scale: (1, 1), (out, 1), (1, in / group) or (out, in / group) binary32. bias: (out,) or None, added after
-    the scale (an importer whose source adds it before multiplies it by the scale).
+    the scale (an importer whose source adds it before multiplies it by the scale). divisor: the number that a source
+    divides by, where scale (1, 1) is its rounded inverse.
     """
 
     trits: S8Array
     scale: F32Array
     group: int = 0
     bias: F32Array | None = None
+    divisor: float | None = None
 
 
 @dataclass(frozen=True)

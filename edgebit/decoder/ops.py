@@ -53,17 +53,40 @@ def lane_dots(a: F32Array, b: F32Array, lanes: int = 8) -> F32Array:
 
 
 @np.errstate(all="ignore")
+def sum_of_squares(x: F32Array) -> F32Array:
+    """x (..., n) -> (...): in the order of PyTorch's sums on x86 with AVX2 or AVX-512 (SumKernel.cpp: a cascade).
+
+    Of every 32 squares number i goes to lane i mod 32. After 16 such steps the lanes are added to a second set, and
+    after 16 of those that set to a third; the next begin at +0. At the end second and third are added to the first,
+    then what is left of whole eights goes to lanes 0..7, one eight after the other; then lanes j + 8, j + 16 and j + 24
+    are added to lane j. What is left of n is added up from +0, and to it lanes 0..7, all in order.
+    """
+    n = x.shape[-1]
+    square = np.moveaxis(x * x, -1, 0)
+    whole = n // 32 * 32
+    steps = square[:whole].reshape(-1, 32, *x.shape[:-1])
+    levels = np.zeros((3, 32, *x.shape[:-1]), _F)
+    for k, step in enumerate(steps, 1):
+        levels[0] += step
+        for up, every in enumerate((16, 256)):
+            if k % every == 0:
+                levels[up + 1] += levels[up]
+                levels[up] = 0
+    lanes = (levels[0] + levels[1]) + levels[2]
+    for k in range(whole, n // 8 * 8, 8):
+        lanes[:8] += square[k : k + 8]
+    total = np.zeros(x.shape[:-1], _F)
+    for rest in square[n // 8 * 8 :]:
+        total = total + rest
+    for lane in ((lanes[:8] + lanes[8:16]) + lanes[16:24]) + lanes[24:]:
+        total = total + lane
+    return total
+
+
+@np.errstate(all="ignore")
 def rms_norm(x: F32Array, weight: F32Array, eps: float) -> F32Array:
     """x (..., n): (x * (1 / sqrt(sum(x * x) / n + eps))) * weight."""
-    n = x.shape[-1]
-    steps = -(-n // 8)
-    square = np.zeros((*x.shape[:-1], steps * 8), _F)
-    square[..., :n] = x * x
-    total = np.zeros((8, *x.shape[:-1]), _F)
-    parts = np.moveaxis(square.reshape(*x.shape[:-1], steps, 8), (-2, -1), (0, 1))
-    for k in range(steps):
-        total += parts[k]
-    scale = _F(1) / floatmath.sqrt(lane_tree(total) / _F(n) + _F(eps))
+    scale = _F(1) / floatmath.sqrt(sum_of_squares(x) / _F(x.shape[-1]) + _F(eps))
     return np.asarray((x * scale[..., None]) * weight, _F)
 
 
@@ -92,12 +115,12 @@ def accumulate(q: S8Array, p: Projection) -> list[S32Array]:
 
 @np.errstate(all="ignore")
 def project(q: S8Array, steps: F32Array, p: Projection) -> F32Array:
-    """(T, cols) int8 with `steps` in 1 -> (T, rows): float(acc) / (steps / scale), as transformers has it; with
+    """(T, cols) int8 with `steps` in 1 -> (T, rows): float(acc) / (steps * divisor), as transformers has it; with
     several groups the sum over groups g, in order and from the first, of (float(acc_g) * scale[:, g]) * (1 / steps_g).
     Then + bias. A lone steps serves all groups; else one serves ACT_BLOCK inputs, whose groups have as many or fewer."""
     sums = accumulate(q, p)
-    if len(sums) == 1:
-        y: F32Array = sums[0].astype(_F) / (steps / p.scale[:, 0])
+    if p.divisor is not None:
+        y: F32Array = sums[0].astype(_F) / (steps * p.divisor)
         return y if p.bias is None else y + p.bias
     unit = _F(1) / steps
     total: F32Array | None = None

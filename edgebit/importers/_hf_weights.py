@@ -140,18 +140,19 @@ class HfWeights:
         stored = self._tensors.get(f"{module}.weight_scale")
         if stored is not None:
             trits = self._trits(entry, out)
-            scale, group, before = self._scale(stored), 0, self._convention == "multiply"
+            scale, divisor = self._scale(stored)
+            group, before = 0, self._convention == "multiply"
         elif entry.shape[0] != out:
             raise ModelError(f"{entry.where}: packed, but there is no {module}.weight_scale")
         else:
             trits, scale, group = self._values(entry)
-            before = False
+            divisor, before = None, False
         bias = None
         if f"{module}.bias" in self._tensors:
             bias = self._vector(self._tensors[f"{module}.bias"])
             if before:
                 bias = bias * scale[0, 0]
-        return TernaryMatrix(trits, scale, group, bias)
+        return TernaryMatrix(trits, scale, group, bias, divisor)
 
     def _trits(self, entry: Entry, out: int) -> S8Array:
         """Trits of a weight that has a weight_scale: packed in bands, or stored as -1, 0, 1."""
@@ -184,8 +185,8 @@ class HfWeights:
             trits[rows] = values
         return trits
 
-    def _scale(self, entry: Entry) -> F32Array:
-        """weight_scale in the convention of config.json, as what to multiply trits by."""
+    def _scale(self, entry: Entry) -> tuple[F32Array, float | None]:
+        """weight_scale in the convention of config.json, as what to multiply trits by; and itself where it divides."""
         if entry.nbytes == 0 or np.prod(entry.shape) != 1:
             raise ModelError(
                 f"{entry.where}: {list(entry.shape)} values, where a packed matrix has one scale"
@@ -206,7 +207,7 @@ class HfWeights:
                 f"{entry.where}: {stored} makes weights of magnitude {scale:.3g} when used to {self._convention}, which "
                 f"no trained network has; if config.json states the wrong convention, use --weight-scale {other}"
             )
-        return np.full((1, 1), scale, np.float32)
+        return np.full((1, 1), scale, np.float32), None if self._convention == "multiply" else float(stored)
 
     def _values(self, entry: Entry) -> tuple[S8Array, F32Array, int]:
         """Trits, scale and group of a weight stored as floats without a weight_scale."""

@@ -121,8 +121,10 @@ class AvgPool2dOp(Op):
         return {"element": taps + n, **flops} | g.work() | g.steps()
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What kernels written for an instruction set do, which take four channels at once."""
+        """What kernels written for an instruction set do, which take four channels at once, or eight in vectors."""
         x, g = window_of(node, graph)
+        if choice.stem.endswith("__neon"):
+            return g.eight_work()
         return None if x.dtype is DType.F32 or choice.stem.endswith("__ref") else g.word_work(pairs=False)
 
     def samples(self, rng: np.random.Generator) -> Sample | None:

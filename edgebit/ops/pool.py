@@ -83,6 +83,17 @@ class Window:
             f"{unit}_tap": times * int((self.counts() * ~own).sum()),
         }
 
+    def eight_work(self) -> dict[str, float]:
+        """Counts of kernels that take eight channels at once: of such, eight: made; eight_row: valid rows of their windows,
+        one where they are whole lines; eight_tap: valid taps. Of channels left over the same, byte, byte_row and
+        byte_tap."""
+        h, w = ((self.positions(a) >= 0).sum(axis=1) for a in (0, 1))
+        rows = np.where(w == self.size[1], 1, h[:, None])
+        counts = {"": rows.size, "_row": int(rows.sum()), "_tap": int(self.counts().sum())}
+        units = {"eight": self.batch * (self.channels // 8), "byte": self.batch * (self.channels % 8)}
+        steps = {n: v for n, v in self.steps().items() if n != "window_row"}
+        return steps | {u + c: float(m * n) for u, m in units.items() for c, n in counts.items()}
+
     def c_shape(self) -> str:
         """The C initialiser of eb_pool2d_shape."""
         names = ("out", "kernel", "stride", "dilation")

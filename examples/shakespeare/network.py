@@ -183,13 +183,14 @@ def pack(trits: Tensor) -> Tensor:
 
 
 def save_checkpoint(net: BitNet, folder: Path) -> None:
-    """config.json and model.safetensors: trits packed, everything else bfloat16."""
+    """config.json and model.safetensors: trits packed, scales (which divide) binary32, everything else bfloat16. Of
+    transformers' layers BitLinear multiplies whole numbers, as training does here."""
     tensors: dict[str, Tensor] = {}
     for name, value in net.state_dict().items():
         if name.endswith("_proj.weight"):
             trits, scale = ternarise(value)
             tensors[f"model.{name}"] = pack(trits)
-            tensors[f"model.{name}_scale"] = scale.reshape(1).bfloat16()
+            tensors[f"model.{name}_scale"] = 1 / scale.reshape(1)
         else:
             tensors[f"model.{name}"] = value.bfloat16()
     config = {
@@ -203,7 +204,7 @@ def save_checkpoint(net: BitNet, folder: Path) -> None:
         "eos_token_id": None,
         "quantization_config": {
             "quant_method": "bitnet",
-            "linear_class": "autobitlinear",
+            "linear_class": "bitlinear",
             "quantization_mode": "offline",
         },
     }

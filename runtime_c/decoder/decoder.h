@@ -65,7 +65,8 @@
 #endif
 
 // One projection: places in units of 64 bytes. group: inputs of one scale. by_row: 1 when each row has its
-// own scales, which then lie (groups, rows), else there is one. bias 0: none.
+// own scales, which then lie (groups, rows), else there is one. With int8 inputs and one group, what lies
+// there divides. bias 0: none.
 typedef struct {
     uint32_t trits, scale, bias;
     int32_t group, by_row;

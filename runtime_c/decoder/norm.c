@@ -2,15 +2,71 @@
 // Root mean square normalisation, and quantisation of what a projection takes in.
 #include "decoder.h"
 
-// y[i] = (x[i] * (1 / sqrt(sum of x[i]^2 / n + eps))) * weight[i], 8 lanes; entries n .. padded - 1 of x and
-// weight are 0, and so are y's. padded is a multiple of 8. 0 when the result is not finite: then y is all 0.
-int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int32_t padded) {
-    eb_f32x8 sum = {0.0f};
-    for (int32_t i = 0; i < padded; i += 8) {
-        const eb_f32x8 v = *(const eb_f32x8 *)(x + i);
-        sum = sum + v * v;
+typedef struct {
+    eb_f32x8 of[4];
+} lanes;
+
+// sum[i mod 32] += x[i]^2 of 32 * steps numbers.
+static void add_squares(lanes *sum, const float *x, int32_t steps) {
+    eb_f32x8 a = sum->of[0], b = sum->of[1], c = sum->of[2], d = sum->of[3];
+    for (int32_t k = 0; k < steps; k++, x += 32) {
+        const eb_f32x8 *v = (const eb_f32x8 *)x;
+        a = a + v[0] * v[0];
+        b = b + v[1] * v[1];
+        c = c + v[2] * v[2];
+        d = d + v[3] * v[3];
     }
-    const float mean = eb_sum8(&sum) / (float)n;
+    *sum = (lanes){{a, b, c, d}};
+}
+
+// to += from
+static void merge(lanes *to, const lanes *from) {
+    for (int32_t j = 0; j < 4; j++) {
+        to->of[j] = to->of[j] + from->of[j];
+    }
+}
+
+// The sum of x[i]^2 in the order of PyTorch's sums on x86 (edgebit/decoder/ops.py, sum_of_squares): 32 lanes
+// for 16 steps, 16 of those in a second set, 16 of these in a third.
+static float sum_of_squares(const float *x, int32_t n) {
+    const lanes zero = {{{0.0f}}};
+    lanes first = zero, second = zero, third = zero;
+    const int32_t steps = n / 32;
+    for (int32_t k = 0; k < steps; k += 16) {
+        const int32_t count = steps - k < 16 ? steps - k : 16;
+        add_squares(&first, x, count);
+        x += 32 * count;
+        if (count == 16) {
+            merge(&second, &first);
+            first = zero;
+        }
+        if ((k + 16) % 256 == 0 && count == 16) {
+            merge(&third, &second);
+            second = zero;
+        }
+    }
+    merge(&first, &second);
+    merge(&first, &third);
+    int32_t left = n % 32;
+    for (; left >= 8; left -= 8, x += 8) {
+        const eb_f32x8 v = *(const eb_f32x8 *)x;
+        first.of[0] = first.of[0] + v * v;
+    }
+    const eb_f32x8 lane = ((first.of[0] + first.of[1]) + first.of[2]) + first.of[3];
+    float total = 0.0f;
+    for (int32_t i = 0; i < left; i++) {
+        total += x[i] * x[i];
+    }
+    for (int32_t i = 0; i < 8; i++) {
+        total += lane[i];
+    }
+    return total;
+}
+
+// y[i] = (x[i] * (1 / sqrt(sum of x[i]^2 / n + eps))) * weight[i]; entries n .. padded - 1 of x and weight
+// are 0, and so are y's. padded is a multiple of 8. 0 when the result is not finite: then y is all 0.
+int EB_D(rms_norm)(const float *x, const float *weight, float *y, int32_t n, int32_t padded) {
+    const float mean = sum_of_squares(x, n) / (float)n;
     if ((eb_bits_of_f32(mean) & 0x7fffffffu) >= 0x7f800000u) {
         memset(y, 0, (size_t)padded * sizeof *y);
         return 0;

@@ -20,7 +20,7 @@ EB_TMATMAT_S8_DECL(EB_D_MATMAT);
 // One call: some rows of one group of inputs, for up to EB_D_GROUP_TOKENS tokens.
 typedef struct {
     const uint8_t *trits;
-    const float *scale; // of the first row, or the only one
+    const float *scale; // of the first row, or the only one; `scaled` divides int8 sums by it
     int32_t by_row;
     int32_t rows, cols;
     int32_t tokens;
@@ -59,16 +59,16 @@ static void scaled(const call *c, const sum *acc, float *y) {
     add_group(c, acc, y, 0);
 }
 #else
-// y[t * CHUNK + r] = float(acc) / (steps / scale): the sums of all inputs.
+// y[t * CHUNK + r] = float(acc) / (steps * divisor): the sums of all inputs.
 static void scaled(const call *c, const sum *acc, float *y) {
     for (int32_t t = 0; t < c->tokens; t++) {
         const float steps = c->steps[t * EB_D_ACT_STEPS];
         if (c->by_row) {
             for (int32_t r = 0; r < c->rows; r++) {
-                y[r] = eb_div_f32((float)acc[r], eb_div_f32(steps, c->scale[r]));
+                y[r] = eb_div_f32((float)acc[r], steps * c->scale[r]);
             }
         } else {
-            const float divisor = eb_div_f32(steps, *c->scale);
+            const float divisor = steps * *c->scale;
             for (int32_t r = 0; r < c->rows; r++) {
                 y[r] = eb_div_f32((float)acc[r], divisor);
             }

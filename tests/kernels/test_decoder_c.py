@@ -77,6 +77,16 @@ def test_every_logit_is_the_references(kind: str, tmp_path: Path) -> None:
     assert prove(open_language_model(folder), threads=(1, 2)).runs == 2
 
 
+def test_a_wide_normalisation_adds_in_the_order_of_the_reference(tmp_path: Path) -> None:
+    """All three sets of lanes, three eights that are left, and four numbers."""
+    spec = small_spec(vocab=9, width=256 * 32 + 17 * 32 + 28, layers=1, heads=2, kv_heads=1, ffn=32, eos=(0,))
+    decoder = random_decoder(spec)
+    options = {"kv": "f32", "matrix": "source"}
+    folder = export(decoder, "host", tmp_path / "out", **options)
+    want = Reference(decoder, choose_precision(spec, **options), 4).run([1, 5, 8, 2]).view(np.uint32)
+    assert np.array_equal(logits(folder, [1, 5, 8, 2], spec.vocab, "--threads", "1").view(np.uint32), want)
+
+
 def test_reference_kernels_and_gcc_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The portable kernels alone, compiled by the system's compiler, keep the certificate."""
     import decoder_random

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 
 import numpy as np
 import pytest
@@ -66,6 +67,35 @@ def test_lane_sums_are_in_the_order_they_say(p: int, n: int, k: int, lanes: int)
             assert got[i, j] == lane[0]
 
 
+@pytest.mark.parametrize("n", [3, 8, 44, 100, 511, 512, 784, 2560, 8192, 8960, 17000])
+def test_squares_add_up_as_in_torch(n: int) -> None:
+    """Number by number, and against torch where it adds in that order."""
+    x = np.random.default_rng(n).standard_normal((3, n)).astype(np.float32)
+    got = ops.sum_of_squares(x)
+    for row, total in zip(x, got, strict=True):
+        lane = [[np.float32(0)] * 32 for _ in range(3)]
+        for i in range(n // 32 * 32):
+            lane[0][i % 32] += row[i] * row[i]
+            if (i + 1) % 512 == 0:
+                lane[1] = [a + b for a, b in zip(lane[1], lane[0], strict=True)]
+                lane[0] = [np.float32(0)] * 32
+            if (i + 1) % 8192 == 0:
+                lane[2] = [a + b for a, b in zip(lane[2], lane[1], strict=True)]
+                lane[1] = [np.float32(0)] * 32
+        sums = [(a + b) + c for a, b, c in zip(*lane, strict=True)]
+        for i in range(n // 32 * 32, n // 8 * 8):
+            sums[i % 8] += row[i] * row[i]
+        one = np.float32(0)
+        for i in range(n // 8 * 8, n):
+            one += row[i] * row[i]
+        for j in range(8):
+            one += ((sums[j] + sums[j + 8]) + sums[j + 16]) + sums[j + 24]
+        assert one == total
+    torch = pytest.importorskip("torch", reason="torch is not installed: nothing to compare with")
+    if platform.machine() == "x86_64" and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"):
+        assert np.array_equal(got, torch.from_numpy(x).pow(2).sum(-1).numpy())
+
+
 def test_quantisation_is_that_of_bitnet() -> None:
     x = np.array([[0.0, 1.0, -2.0, 0.5], [1e-9, 0, 0, 0], [3e38, -1e38, 1, 0]], np.float32)
     q, steps = ops.quantize(x, 0)
@@ -88,6 +118,27 @@ def test_groups_add_in_order_and_equal_the_matrix_they_stand_for() -> None:
     np.testing.assert_allclose(
         got, (q / steps).astype(np.float64) @ full.T.astype(np.float64), rtol=1e-5, atol=1e-6
     )
+
+
+def test_a_divisor_divides_as_it_is_stored() -> None:
+    """1.75 is not the inverse of a binary32 number's inverse."""
+    decoder = random_decoder(small_spec())
+    good = decoder.weights.projection("q", 0)
+    one = np.float32(1.75)
+    scale = np.full((1, 1), np.float32(1) / one)
+    assert np.float32(1) / scale[0, 0] != one
+
+    class Weights:
+        def projection(self, role: str, layer: int) -> TernaryMatrix:
+            return dataclasses.replace(good, scale=scale, divisor=float(one))
+
+    other = dataclasses.replace(decoder, weights=Weights())  # type: ignore[arg-type]
+    p = canonical.projection(other, "q", 0, Precision())
+    q, steps = ops.quantize(np.linspace(-1, 2, 96, dtype=np.float32).reshape(2, 48), 0)
+    (sums,) = ops.accumulate(q, p)
+    assert np.array_equal(ops.project(q, steps, p), sums.astype(np.float32) / (steps * one))
+    assert p.factors.tolist() == [[one]]
+    assert canonical.projection(other, "q", 0, Precision(act="f32")).factors.tolist() == scale.tolist()
 
 
 def test_angles_are_those_of_the_positions() -> None:
@@ -184,6 +235,8 @@ def test_weights_are_checked() -> None:
         (dataclasses.replace(good, trits=good.trits * 2), "not -1, 0 or"),
         (dataclasses.replace(good, scale=np.full((1, 1), np.inf, np.float32)), "NaN or infinite"),
         (dataclasses.replace(good, scale=np.ones((3, 1), np.float32)), r"scales of the shape \(3, 1\)"),
+        (dataclasses.replace(good, divisor=3.0), "does not belong to its scale"),
+        (dataclasses.replace(good, divisor=float("nan")), "does not belong to its scale"),
         (dataclasses.replace(good, group=20), "multiples of 16"),
         (dataclasses.replace(good, bias=np.ones(3, np.float32)), r"a bias of the shape \(3,\)"),
     )

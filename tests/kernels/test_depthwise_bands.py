@@ -202,6 +202,19 @@ def test_every_column_of_trits(stride: int, loaded: Loaded) -> None:
             np.testing.assert_array_equal(got, p.wants(band), k.symbol)
 
 
+def test_every_shift(loaded: Loaded) -> None:
+    """Kernels may have code of their own for usual ones."""
+    machine, found = loaded
+    for shift in range(31):
+        p = draw_problem(np.random.default_rng(shift), True, "random")
+        shifts = np.full(p.channels, shift, np.int32)
+        p = replace(p, requant=Requant(p.requant.mul, p.requant.add, shifts, 0, -128, 127))
+        for k in found:
+            if k.family == "dwconv3x3_t_s8" and layout_of(k.layout).limits(p.w) is None:
+                got, band = run(machine, k, p)
+                np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
+
+
 def band_samples(seed: int, count: int) -> list[Sample]:
     """Random layers that the families take: odd sizes, both strides, all paddings."""
     rng = np.random.default_rng(seed)

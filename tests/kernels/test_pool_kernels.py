@@ -1,4 +1,4 @@
-"""Pooling and quantisation on Cortex-M: every variant in an emulated core against the reference beside it."""
+"""Pooling and quantisation: every variant in an emulated core against the reference beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_runner import Kernel, Machine, kernels
+from check_runner import Kernel, Machine, build, kernels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,7 @@ from edgebit.resources import data_dir
 from edgebit.toolchain.base import Job, find_toolchain
 
 CORES = ("cortex-m0plus", "cortex-m4f", "cortex-m33")
+VECTORS = ("cortex-a76",)
 FAMILIES = ("max_pool2d_s8", "avg_pool2d_s8", "quantize_f32")
 GUARD = bytes(range(32, 96))
 Loaded = tuple[Machine, dict[str, list[Kernel]]]
@@ -49,6 +50,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
         found = {f: kernels(core, f) for f in FAMILIES}
         everything = [k for ks in found.values() for k in ks]
         images[core] = (link(core, everything, tmp_path_factory.mktemp(core)), found)
+    for core in VECTORS:
+        found = {f: kernels(core, f) for f in FAMILIES[:2]}
+        paths = [k.path for ks in found.values() for k in ks]
+        elf = tmp_path_factory.mktemp(core) / "pools.elf"
+        images[core] = Machine(core, build(core, paths, elf, "eb_avg_pool2d_s8__neon")), found
     return images
 
 
@@ -83,7 +89,7 @@ def windows(rng: np.random.Generator, dilate: bool) -> tuple[list[int], tuple[in
             return fields, (batch, h, w, c), (batch, oh, ow, c)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, *VECTORS])
 def test_pools_equal_their_references(core: str, loaded: dict[str, Loaded]) -> None:
     machine, found = loaded[core]
 
@@ -115,7 +121,7 @@ def test_pools_equal_their_references(core: str, loaded: dict[str, Loaded]) -> N
     check()
 
 
-@pytest.mark.parametrize("core", CORES[:2])
+@pytest.mark.parametrize("core", [*CORES[:2], *VECTORS])
 @pytest.mark.parametrize("side", [16, 17])
 @pytest.mark.parametrize("value", [-128, 127])
 def test_averages_of_the_most_taps(core: str, side: int, value: int, loaded: dict[str, Loaded]) -> None:

@@ -11,6 +11,7 @@ row, no caches. A core on which LLVM has no model of its own is refused.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,9 +86,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     mine = [k for f in ("tmatvec_s8", "tmatmat_s8") for k in kernels_for(f, core) if k.isa != "ref"]
     kernels = [all_kernels()[name] for name in arguments[1:]] or mine
+    chains = ("zig", "gcc") if shutil.which(f"{core.gcc['prefix']}gcc") else ("zig",)
     with tempfile.TemporaryDirectory() as tmp:
         for kernel in kernels:
-            for chain in ("zig", "gcc"):
+            for chain in chains:
                 code = inner_loop(compiled(core, kernel, chain, Path(tmp) / "kernel.o"))
                 each, made = cycles(code, core.name), macs(kernel, code)
                 print(

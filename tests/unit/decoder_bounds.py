@@ -7,6 +7,8 @@ the largest difference as a share of what is allowed: (ours : exact, ours : the 
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,10 +16,21 @@ from edgebit.decoder import canonical, ops
 from edgebit.decoder.canonical import Projection
 from edgebit.decoder.rope import tables
 
+
+def torch_runs_on(*sets: str) -> bool:
+    """Whether torch is there and uses one of these instruction sets."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.backends.cpu.get_cpu_capability() in sets
+
+
 F32Array = npt.NDArray[np.float32]
 F64Array = npt.NDArray[np.float64]
 U = 2.0**-24
 SLACK = 1 + 2.0**-10  # products of errors
+SUMS_ALIKE = platform.machine() in ("x86_64", "AMD64") and torch_runs_on("AVX2", "AVX512")
 TINY = 2.0**-120  # where results are subnormal, a unit is no longer relative
 
 
@@ -29,32 +42,38 @@ def shares(mine: F32Array, other: F32Array, exact: F64Array, ours: F64Array, the
 
 
 def norm(x: F32Array, other: F32Array, weight: F32Array, eps: float) -> list[float]:
-    """Roundings of the sum of squares count half, since its root is taken; then the mean, epsilon, root, its inverse,
-    and two products."""
+    """Roundings of the sum of squares count half, since its root is taken: a square, additions in three sets of lanes, of
+    those, of whole eights that are left, of four lanes, of numbers that are left and of eight; then the mean, epsilon, root,
+    its inverse, and two products. The oracle's own where its sums run in that order."""
     n = x.shape[-1]
     wide = x.astype(np.float64)
     root = np.sqrt((wide * wide).sum(-1, keepdims=True) / n + float(np.float32(eps)))
     exact = wide / root * weight
-    ours = ((-(-n // 8) + 3) / 2 + 5) * np.abs(exact)
+    steps = n // 32
+    additions = min(steps, 16) + min(steps // 16, 16) + steps // 256 + 2 + n % 32 // 8 + 3 + n % 8 + 8
+    ours = ((1 + additions) / 2 + 5) * np.abs(exact)
     theirs = (n / 2 + 5) * np.abs(exact)
-    return shares(ops.rms_norm(x, weight, eps), other, exact, ours, theirs)
+    mine = ops.rms_norm(x, weight, eps)
+    assert not SUMS_ALIKE or np.array_equal(mine, other)
+    return shares(mine, other, exact, ours, theirs)
 
 
-def projection(q: npt.NDArray[np.int8], step: F32Array, p: Projection, other: F32Array) -> list[float]:
-    """Sums below 2^24 are exact in binary32. Ours: two quotients and the scale as the importer has it; theirs: a product
-    and a quotient; a bias is one more on both sides."""
+def projection(q: npt.NDArray[np.int8], step: F32Array, p: Projection, other: F32Array) -> float:
+    """BitLinear. Sums below 2^24 are exact in binary32; a product and a quotient, and a bias, which are the oracle's."""
     (sums,) = ops.accumulate(q, p)
     assert np.abs(sums).max(initial=0) < 1 << 24
-    plain = sums * (p.scale[:, 0].astype(np.float64) / step)
+    assert p.divisor is not None
+    plain = sums / (p.divisor.astype(np.float64) * step)
     exact = plain if p.bias is None else plain + p.bias
     bias = 0.0 if p.bias is None else np.abs(exact)
     mine = ops.project(q, step, p)
-    return shares(mine, other, exact, 3 * np.abs(plain) + bias, 2 * np.abs(plain) + bias)
+    assert np.array_equal(mine, other)
+    return shares(mine, other, exact, 2 * np.abs(plain) + bias, 0 * np.abs(plain))[0]
 
 
 def dequantised(q: npt.NDArray[np.int8], step: F32Array, p: Projection, other: F32Array) -> list[float]:
     """AutoBitLinear: every input is divided by its step before the sum, which then is rounded at each of its terms, and
-    multiplied by the scale; a bias is added before that."""
+    multiplied by the scale; a bias is added before that. Ours: the inverse of the scale, a product and a quotient."""
     (sums,) = ops.accumulate(q, p)
     scale = p.scale[:, 0].astype(np.float64)
     plain = sums * (scale / step)

@@ -1,4 +1,4 @@
-"""Each operation of a decoder, given what transformers' model gives its own: sums equal, floats within their bounds.
+"""Each operation of a decoder, given what transformers' model gives its own: equal, or floats within their bounds.
 
 The bounds are those of docs/numerics.md. Models: the shipped one, the shared character model in both its packings, and
 random ones of every family.
@@ -110,7 +110,7 @@ def project(decoder: Decoder, tape: Tape, role: str, layer: int, both: Any, boun
         theirs, their_sums = tape.sums[role, layer]
         assert np.array_equal(q, theirs), (role, layer)
         assert np.array_equal(sums, their_sums.astype(np.int64)), (role, layer)
-        both("projection", bounds.projection(q, step, p, y))
+        bounded("projection : exact", bounds.projection(q, step, p, y))
         return
     bias = 0 if p.bias is None else p.bias
     near = (y.astype(np.float64) - bias) * step / p.scale[:, 0]

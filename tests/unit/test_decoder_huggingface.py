@@ -100,6 +100,7 @@ def test_a_layer_computes_what_the_library_computes(
         assert np.array_equal(got.trits, trits.numpy())
         library = trits * scale if storage == "multiply" else trits / scale
         assert np.array_equal(dense_of(got), library.numpy())
+        assert got.divisor == (None if storage == "multiply" else float(scale))
         if out % 4 and storage == "divide":
             continue  # the library's own module has no rows for it
         cls = oracle.AutoBitLinear if storage == "multiply" else oracle.BitLinear

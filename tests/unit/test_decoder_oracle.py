@@ -3,8 +3,8 @@
 Over 10 240 tokens of a play. What both compute differs in the last place, which now and then moves an input of a projection
 to the next int8 value. How far that moves logits is measured in the oracle alone: it runs again with the inputs of all
 its projections moved by at most one unit in the last place. A choice may differ only where the oracle's two best are
-nearer than that. Of choices 99.9 % agree where the oracle multiplies whole numbers (BitLinear); where it divides inputs by their steps first
-(AutoBitLinear), it flips more itself, and as many agree as of the oracle's own such a move leaves.
+nearer than that. How many agree is held against the oracle too: no fewer than of its own such a move leaves, and, but for chance, no
+fewer than of its own when it takes the tokens one by one, as it does when it writes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from edgebit.ir.graph import Array, F32Array
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the oracle's libraries
 NOISES = 2
+FLOOR = {"packed": 0.999, "masters": 0.998, "shipped": 0.997}
+CHANCE = 2e-3  # what the shape of its batch changes of the oracle's own is up to 7e-4
 SOURCE = Precision(kv="f32", matrix="source")
 
 
@@ -51,6 +53,19 @@ class Oracle:
     @cached_property
     def logits(self) -> F32Array:
         return self.run(self.ids)
+
+    @cached_property
+    def one_by_one(self) -> float:
+        """The share of choices that stay when tokens come one at a time and keys and values are kept."""
+        import torch
+        from transformers import DynamicCache
+
+        cache, best = DynamicCache(), []
+        with torch.no_grad():
+            for at in range(self.ids.shape[1]):
+                ids = torch.from_numpy(self.ids[:, at : at + 1])
+                best.append(self.model(ids, past_key_values=cache, use_cache=True).logits[:, 0].argmax(-1))
+        return float((torch.stack(best, 1).numpy() == self.logits.argmax(-1)).mean())
 
     @cached_property
     def perplexity(self) -> float:
@@ -116,9 +131,12 @@ def test_the_likeliest_tokens_agree(oracle: Oracle, windows: int) -> None:
         f"at most; flips move {bound:.3f} and leave {stayed:.4%}; logits differ by {np.median(difference):.1e} in the "
         f"median, {difference.max():.3f} at most"
     )
-    assert windows < WINDOWS or same.size >= 10_000
-    wanted = stayed if oracle.name != "packed" else 0.999 if windows == WINDOWS else 0.998
-    assert same.mean() >= wanted, f"{same.mean():.5f}"
+    assert same.mean() >= stayed, f"{same.mean():.5f}"
+    if windows == WINDOWS:
+        assert same.size >= 10_000
+        print(f"{oracle.name}: of the oracle's own {oracle.one_by_one:.4%} stay when tokens come one by one")
+        assert same.mean() >= oracle.one_by_one - CHANCE
+        assert same.mean() >= FLOOR[oracle.name], f"{same.mean():.5f}"
     assert (gap < bound).all(), gap
     assert difference.max() < 2 * bound
 

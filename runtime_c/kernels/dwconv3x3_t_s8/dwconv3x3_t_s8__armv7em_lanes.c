@@ -14,8 +14,8 @@
 //
 // Layout dwcols4: for channel c and kernel column k one byte, twice the number 9 t0 + 3 t1 + t2 + 13 of its
 // trits; at least four channels, the last four of which are computed together. Bounds: |sum| <= 9 * 128 <
-// 2^15. Cost (modelled cycles, Cortex-M4, no wait states): of an output at stride 1 about 4 to pack, 6 to add
-// and 6 to requantise. With a pre-shift, which sums this small hardly ever get, plain C.
+// 2^15. Cost (modelled cycles, Cortex-M4, no wait states): of an output at stride 1 about 3.5 to pack, 6 to
+// add and 5 to requantise. With a pre-shift, which sums this small hardly ever get, plain C.
 #include "dwconv3x3_t_s8/dwconv3x3_t_s8.h"
 
 #include "dwconv3x3_s8/any.h"
@@ -117,39 +117,61 @@ void eb_dwconv3x3_t_s8__armv7em_lanes_two(const void *w, const eb_requant_entry 
 #define EACH_B(WHAT, S, P, a) EACH_C(WHAT, S, P, a, m) EACH_C(WHAT, S, P, a, z) EACH_C(WHAT, S, P, a, p)
 #define EACH(WHAT, S, P) EACH_B(WHAT, S, P, m) EACH_B(WHAT, S, P, z) EACH_B(WHAT, S, P, p)
 
-// Two rows of a column, four channels: words `next`, 2 `next` and 3 `next` bytes apart.
-#define PACK(next, next2, next3, record)                                                                     \
-    "ldr r4, [r0]\n ldr r5, [r1]\n add r0, r0, r2\n add r1, r1, r3\n"                                        \
-    "sxtb16 r6, r4\n sxtb16 r7, r5\n sxtb16 r4, r4, ror #8\n sxtb16 r5, r5, ror #8\n"                        \
-    "pkhbt r8, r6, r7, lsl #16\n pkhtb r6, r7, r6, asr #16\n pkhbt r9, r4, r5, lsl #16\n pkhtb r4, r5, r4, asr #16\n" \
-    "str r9, [r12, #" next "]\n str r6, [r12, #" next2 "]\n str r4, [r12, #" next3 "]\n str r8, [r12], #" record "\n"
+// Two rows of a column, four channels each in registers x and y: words `next`, 2 `next` and 3 `next` bytes apart.
+#define PACK(x, y, next, next2, next3, record)                                                               \
+    "sxtb16 r6, " x "\n sxtb16 r7, " y "\n sxtb16 " x ", " x ", ror #8\n sxtb16 " y ", " y ", ror #8\n"      \
+    "pkhbt r8, r6, r7, lsl #16\n pkhtb r6, r7, r6, asr #16\n pkhbt r9, " x ", " y ", lsl #16\n"              \
+    "pkhtb " x ", " y ", " x ", asr #16\n"                                                                  \
+    "str r9, [r12, #" next "]\n str r6, [r12, #" next2 "]\n str " x ", [r12, #" next3 "]\n str r8, [r12], #" record "\n"
 
+// Sums of a column to outputs; the shift is in r10, or a literal, which saves an instruction an output.
 #define VALUE(v) "asr " v ", " v ", r10\n ssat " v ", #8, " v "\n"
+#define VALUE_BY(N, v) "ssat " v ", #8, " v ", asr #" #N "\n"
+#define PRODUCTS                                                                                             \
+    "ldm r0!, {r4-r6}\n"                                                                                     \
+    "smlabb r7, r4, r1, r3\n smlatb r4, r4, r1, r3\n smlabb r8, r5, r1, r3\n smlatb r5, r5, r1, r3\n"        \
+    "smlabb r9, r6, r1, r3\n smlatb r6, r6, r1, r3\n"
+#define STORES                                                                                               \
+    "strb r7, [r2]\n strb r8, [r2, r11]\n strb r9, [r2, r11, lsl #1]\n"                                      \
+    "strb r4, [r12]\n strb r5, [r12, r11]\n strb r6, [r12, r11, lsl #1]\n add r2, r2, lr\n add r12, r12, lr\n"
+#define LOOP(S, N)                                                                                           \
+    ".Leb_dwl" #S "_by" #N ":\n" PRODUCTS                                                                    \
+    VALUE_BY(N, "r7") VALUE_BY(N, "r4") VALUE_BY(N, "r8") VALUE_BY(N, "r5") VALUE_BY(N, "r9") VALUE_BY(N, "r6") \
+    STORES "cmp r0, r10\n bne .Leb_dwl" #S "_by" #N "\n b.w .Leb_dwl" #S "_next\n"
+#define PLACE(S, N) ".hword (.Leb_dwl" #S "_by" #N " - .Leb_dwl" #S "_shifts) / 2\n"
+// The shifts of layers whose sums keep their size, more or less.
+#define SHIFTS(WHAT, S)                                                                                      \
+    WHAT(S, 12) WHAT(S, 13) WHAT(S, 14) WHAT(S, 15) WHAT(S, 16) WHAT(S, 17) WHAT(S, 18) WHAT(S, 19)
 
 // Stack: 0 job, 4 w, 8 entries, 12 first channel of the four, 16 channel of them, 20 columns in the image, 24 end of
-// the pairs of rows, 28 bytes of records, 32 sums of the first output column.
+// the pairs of rows, 28 bytes of records, 32 sums of the first output column, 36 rows, 40 first record.
 #define BAND(name, S, words, next, next2, next3, record, high)                                               \
     __asm__(".syntax unified\n"                                                                              \
         ".pushsection .text." name ", \"ax\", %progbits\n"                                                   \
         ".p2align 2\n .thumb\n .global " name "\n .hidden " name "\n .type " name ", %function\n .thumb_func\n" \
         name ":\n"                                                                                           \
         "push {r4-r11, lr}\n"                                                                                \
-        "sub sp, #36\n str r2, [sp]\n str r0, [sp, #4]\n str r1, [sp, #8]\n"                           \
+        "sub sp, #44\n str r2, [sp]\n str r0, [sp, #4]\n str r1, [sp, #8]\n"                           \
         "movs r0, #0\n ldr r3, [r2, #20]\n str r0, [sp, #12]\n str r3, [sp, #20]\n"                          \
         "ldr r0, [r2, #12]\n movs r1, #" record "\n muls r0, r1, r0\n ldr r3, [r2, #36]\n str r0, [sp, #28]\n" \
         "add r0, r0, r3\n str r0, [sp, #32]\n"                                                               \
-        /* pairs of rows. r0 r1 rows, r2 r3 their steps, r4-r7 inputs, r8 r9 packed, r10 rows, r11 first record, r12 to, \
-           lr columns left */                                                                                \
+        /* pairs of rows. r0 r1 rows, r2 r3 their steps, r4 r5 r10 r11 inputs of two columns, r6-r9 packed, r12 to, lr \
+           columns left */                                                                                   \
         "1:\n"                                                                                               \
         "ldr r10, [sp]\n ldr r11, [r10, #36]\n ldr r0, [r10, #16]\n movs r1, #" record "\n mla r11, r0, r1, r11\n" \
         "add r0, r11, #" next "\n str r0, [sp, #24]\n add r10, r10, #68\n"                                   \
         "2:\n"                                                                                               \
         "ldrd r0, r2, [r10]\n ldrd r1, r3, [r10, #" high "]\n add r10, r10, #8\n"                            \
-        "ldr r4, [sp, #12]\n ldr lr, [sp, #20]\n add r0, r0, r4\n add r1, r1, r4\n mov r12, r11\n"           \
-        "lsls r4, lr, #31\n bpl 3f\n add lr, lr, #1\n b 4f\n"                                                \
-        "3:\n" PACK(next, next2, next3, record)                                                              \
-        "4:\n" PACK(next, next2, next3, record)                                                              \
+        "ldr r4, [sp, #12]\n ldr lr, [sp, #20]\n str r10, [sp, #36]\n str r11, [sp, #40]\n"                  \
+        "add r0, r0, r4\n add r1, r1, r4\n mov r12, r11\n lsls r4, lr, #31\n bpl 3f\n"                       \
+        "ldr r4, [r0]\n ldr r5, [r1]\n add r0, r0, r2\n add r1, r1, r3\n"                                    \
+        PACK("r4", "r5", next, next2, next3, record)                                                         \
+        "subs lr, lr, #1\n beq 4f\n"                                                                         \
+        "3:\n ldr r4, [r0]\n ldr r10, [r0, r2]\n ldr r5, [r1]\n ldr r11, [r1, r3]\n"                         \
+        "add r0, r0, r2, lsl #1\n add r1, r1, r3, lsl #1\n"                                                 \
+        PACK("r4", "r5", next, next2, next3, record) PACK("r10", "r11", next, next2, next3, record)          \
         "subs lr, lr, #2\n bne 3b\n"                                                                         \
+        "4:\n ldr r10, [sp, #36]\n ldr r11, [sp, #40]\n"                                                     \
         "ldr r4, [sp, #24]\n add r11, r11, #4\n cmp r11, r4\n bne 2b\n"                                      \
         "movs r1, #0\n str r1, [sp, #16]\n"                                                                  \
         /* sums of channel r1 of the four */                                                                 \
@@ -163,26 +185,24 @@ void eb_dwconv3x3_t_s8__armv7em_lanes_two(const void *w, const eb_requant_entry 
         "add r8, r8, r0\n vmov s0, r8\n"                                                                     \
         START_##S                                                                                            \
         /* outputs. r0 sums, r1 mul, r2 y of row 0, r3 add, r4-r9 values of rows 3 4 5 0 1 2, r10 shift, r11 bytes of a row, \
-           r12 y of row 3, lr bytes to the next column, s0 end */                                            \
+           r12 y of row 3, lr bytes to the next column, s0 end, or r10 where the shift is a literal */                                            \
         ".Leb_dwl" #S "_sums:\n"                                                                             \
         "ldr r4, [sp]\n ldr r5, [sp, #12]\n ldr r6, [sp, #16]\n ldr r7, [sp, #8]\n add r5, r5, r6\n"    \
         "add r7, r7, r5, lsl #3\n ldrd r3, r1, [r7]\n asr r10, r1, #16\n"                                    \
         "ldr r2, [r4]\n ldr r11, [r4, #4]\n ldr r0, [sp, #32]\n ldr lr, [r4, #64]\n ldr r6, [r4, #28]\n"     \
         "add r2, r2, r5\n add r12, r11, r11, lsl #1\n add r12, r12, r2\n"                                    \
         "add r6, r6, r6, lsl #1\n" FIRST_##S "add r6, r0, r6, lsl #2\n vmov s0, r6\n"                        \
-        "6:\n"                                                                                               \
-        "ldm r0!, {r4-r6}\n"                                                                                 \
-        "smlabb r7, r4, r1, r3\n smlatb r4, r4, r1, r3\n smlabb r8, r5, r1, r3\n smlatb r5, r5, r1, r3\n"    \
-        "smlabb r9, r6, r1, r3\n smlatb r6, r6, r1, r3\n"                                                    \
+        "sub r4, r10, #12\n cmp r4, #7\n bhi 6f\n mov r10, r6\n tbh [pc, r4, lsl #1]\n"                      \
+        ".Leb_dwl" #S "_shifts:\n" SHIFTS(PLACE, S) SHIFTS(LOOP, S)                                          \
+        "6:\n" PRODUCTS                                                                                      \
         VALUE("r7") VALUE("r4") VALUE("r8") VALUE("r5") VALUE("r9") VALUE("r6")                              \
-        "strb r7, [r2]\n strb r8, [r2, r11]\n strb r9, [r2, r11, lsl #1]\n"                                  \
-        "strb r4, [r12]\n strb r5, [r12, r11]\n strb r6, [r12, r11, lsl #1]\n"                               \
-        "vmov r4, s0\n add r2, r2, lr\n add r12, r12, lr\n cmp r0, r4\n bne 6b\n"                            \
+        STORES "vmov r4, s0\n cmp r0, r4\n bne 6b\n"                                                        \
+        ".Leb_dwl" #S "_next:\n"                                                                             \
         "ldr r1, [sp, #16]\n adds r1, #1\n str r1, [sp, #16]\n cmp r1, #4\n bne.w 5b\n"                      \
         "ldr r2, [sp]\n ldr r0, [sp, #12]\n ldr r1, [r2, #8]\n"                                          \
         "subs r1, #4\n cmp r0, r1\n beq 7f\n adds r0, #4\n cmp r0, r1\n it gt\n movgt r0, r1\n str r0, [sp, #12]\n b 1b\n" \
         "7:\n"                                                                                               \
-        "add sp, #36\n pop {r4-r11, pc}\n"                                                                   \
+        "add sp, #44\n pop {r4-r11, pc}\n"                                                                   \
         ".p2align 2\n .Leb_dwl" #S ":\n"                                                                     \
         EACH(WHERE, S, L) EACH(WHERE, S, M) EACH(WHERE, S, R)                                                \
         EACH(PIECE, S, L) EACH(PIECE, S, M) EACH(PIECE, S, R)                                                \
