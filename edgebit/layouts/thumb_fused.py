@@ -9,7 +9,8 @@ Sums of a row with at most 127 nonzero trits begin with 0x4000 in both lanes, so
 other: SMLABB and SMLATB read them apart, and what the bias adds is taken from the number they add. The sums of
 other rows are taken apart as in tpixels_s8.h.
 
-Registers: those of thumb.py; then r0 y, r1 mul, r2 add, and one that holds no sum. Stack: 0 x of the current pair,
+Registers: those of thumb.py; then r0 y, r1 mul, r2 add, and one that holds no sum. As rows are stored, more registers
+hold none, and the numbers of up to four rows are loaded at once, from literals behind the loop. Stack: 0 x of the current pair,
 4 y, 8 x of the first pair, 12 skip, 16 y of the first pair, 20 four times the current pair.
 
 Encodings: Armv7-M Architecture Reference Manual DDI 0403, A7.7.
@@ -17,7 +18,7 @@ Encodings: Armv7-M Architecture Reference Manual DDI 0403, A7.7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,9 +57,27 @@ class _Fused(Code):
                     (half >> 8 & 7) << 12 | rd << 8 | half & 0xFF,
                 )
 
-    def multiply(self, rd: int, rn: int, high: bool) -> None:
-        """rd = half of rn * low half of r1 + r2"""
-        self.emit(0xFB10 | rn, 2 << 12 | rd << 8 | high << 5 | 1)
+    def __init__(self) -> None:
+        super().__init__(wide=True)
+        self._wanted: list[tuple[int, int]] = []  # where a literal is loaded, its value
+
+    def literal(self, rd: int, value: int) -> None:
+        """rd = value mod 2^32, which `literals` will store"""
+        self._wanted.append((len(self.words), value & 0xFFFFFFFF))
+        self.emit(0xF8DF, rd << 12)
+
+    def literals(self) -> None:
+        """What was loaded by now, and not yet stored; the code itself starts at a multiple of 4 bytes."""
+        if self._wanted and len(self.words) % 2:
+            self.emit(0xBF00)  # nop
+        for at, value in self._wanted:
+            self.words[at + 1] |= 2 * len(self.words) - (2 * at + 4 & ~3)
+            self.emit(value & 0xFFFF, value >> 16)
+        self._wanted = []
+
+    def multiply(self, rd: int, rn: int, high: bool, mul: int = 1, upper: bool = False, add: int = 2) -> None:
+        """rd = half of rn * half of register `mul` + register `add`"""
+        self.emit(0xFB10 | rn, add << 12 | rd << 8 | high << 5 | upper << 4 | mul)
 
     def store(self, rd: int, shift: int, offset: int) -> None:
         """The byte `offset` from r0 = rd >> shift, clamped to int8."""
@@ -68,7 +87,7 @@ class _Fused(Code):
 
 def generate(trits: S8Array, entries: Sequence[Entry], stride: int) -> bytes:
     """The code for (rows, cols) trits and one entry a row."""
-    c = _Fused(wide=True)
+    c = _Fused()
     c.emit(0xE92D, 0x4FF0, 0xB080 | _FRAME >> 2)  # push {r4-r11, lr}; sub sp
     for register, offset in ((0, _X0), (1, _Y0), (2, _SKIP)):
         c.local(True, register, offset)
@@ -93,10 +112,19 @@ def _segment(c: _Fused, trits: S8Array, entries: Sequence[Entry], at: int, rows:
     c.advance(0, 1, 4 * (stride - used))
     c.local(True, 0, _X)
     c.local(False, 0, _Y)
-    last = len(trits) - 1
-    for i in range(last, -1, -1):  # a full tile has r3 for its last row: it is free afterwards
-        free = ROWS[-1] if len(trits) < len(ROWS) or i < last else None
-        _finish(c, ROWS[i], free, entries[i], i in biased, at + i, at + i + rows)
+    pending = list(range(len(trits) - 1, -1, -1))
+    free = [1, 2] if len(trits) == len(ROWS) else [1, 2, ROWS[-1]]  # a full tile has r3 for its last row
+    while pending:
+        most = max([n for n in (2, 3, 4) if n <= len(pending) and n + (n + 1) // 2 < len(free)], default=1)
+        several = pending[:most]
+        if most == 1:
+            i = several[0]
+            other = free[2] if len(free) > 2 else None
+            _finish(c, ROWS[i], other, entries[i], i in biased, at + i, at + i + rows)
+        else:
+            _finish_together(c, free, several, entries, biased, at, rows)
+        free += [ROWS[i] for i in several]
+        del pending[:most]
     c.number(1, 2 * rows)
     c.add(0, 1)
     c.local(True, 0, _Y)
@@ -107,6 +135,7 @@ def _segment(c: _Fused, trits: S8Array, entries: Sequence[Entry], at: int, rows:
     c.emit(0xD000)  # beq over the jump, which is one or two halfwords long
     here = len(c.words)
     c.back_to(start)
+    c.literals()
     c.words[here - 1] |= len(c.words) - here - 1
 
 
@@ -126,6 +155,33 @@ def _finish(c: _Fused, row: int, free: int | None, e: Entry, biased: bool, first
     if low != 2:
         c.store(low, e.shift, first)
     c.store(row, e.shift, second)
+
+
+def _finish_together(
+    c: _Fused,
+    free: Sequence[int],
+    several: Sequence[int],
+    entries: Sequence[Entry],
+    biased: Collection[int],
+    at: int,
+    rows: int,
+) -> None:
+    """Store both outputs of several rows of a tile whose first row is `at`. free: registers that hold no sum."""
+    halves = (len(several) + 1) // 2
+    muls, adds, low = free[:halves], free[halves : halves + len(several)], free[halves + len(several)]
+    for k, register in enumerate(muls):
+        pair = [entries[i].mul & 0xFFFF for i in several[2 * k : 2 * k + 2]]
+        c.literal(register, pair[0] | pair[-1] << 16)
+    for register, i in zip(adds, several, strict=True):
+        c.literal(register, entries[i].add - _BIAS * entries[i].mul * (i in biased))
+    for k, i in enumerate(several):
+        row, numbers = ROWS[i], (muls[k // 2], k % 2 == 1, adds[k])
+        c.multiply(low, row, False, *numbers)
+        if i not in biased:
+            c.emit(0xF500 | row, 0x4000 | row << 8)  # add #0x8000: what the low lane borrowed
+        c.multiply(row, row, True, *numbers)
+        c.store(low, entries[i].shift, at + i)
+        c.store(row, entries[i].shift, at + i + rows)
 
 
 @dataclass(frozen=True)
@@ -210,9 +266,15 @@ class FusedReader(Reader):
             self._word(n)
             self.lifted.add(n)
             return at + 2
-        elif h >> 4 == 0xFB1 and g & 0xF0DF == 0x2001:
-            self._multiply(d, n, g & 0x20 != 0)
+        elif h >> 4 == 0xFB1 and g & 0xC0 == 0:
+            mul = self._number(g & 15) >> (g & 0x10) & 0xFFFF
+            self._multiply(d, n, g & 0x20 != 0, mul, self._number(g >> 12))
             return at + 2
+        elif h == 0xF8DF:
+            d, place = g >> 12, ((2 * at + 4 & ~3) + (g & 0xFFF)) // 2
+            if g & 1 or place + 1 >= len(self.code):
+                raise EdgebitError("code: a literal outside it")
+            r[d] = self.code[place] | self.code[place + 1] << 16
         elif h >> 4 in (0xF30, 0xF32) and g & 0x803F == 0x0007 and d == n and d in self.lanes:
             o = self.lanes[d]
             self.lanes[d] = _Output(
@@ -228,14 +290,13 @@ class FusedReader(Reader):
         self.lifted.discard(d)
         return at + 2
 
-    def _multiply(self, d: int, n: int, high: bool) -> None:
+    def _multiply(self, d: int, n: int, high: bool, mul: int, add: int) -> None:
         pair, sums = self._word(n)
         nonzeros, bias = int(np.abs(sums[:-1]).sum()), int(sums[-1])
         if bias not in (0, 1) or nonzeros > (MAX_BIASED if bias else 255):
             raise EdgebitError("code: a lane may overflow")
         if high and not bias and n not in self.lifted:
             raise EdgebitError("code: a lane borrows from the other")
-        mul, add = self._number(1), self._number(2)
         here = self.r[0]
         row_pair = (here - self._ACC) // (2 * self.rows) if isinstance(here, int) else -1
         self.lanes[d] = _Output(high, row_pair if pair < 0 else pair, sums, mul - (mul >> 15 << 16), add)

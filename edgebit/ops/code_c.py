@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import groupby
 
 import numpy as np
 
@@ -17,15 +18,32 @@ def machine_code(symbol: str, raw: bytes) -> str:
 
     Models that hold the same code may be linked together, so both are weak.
     """
-    words = [f"0x{w:04x}" for w in np.frombuffer(raw, "<u2").tolist()]
+    words: list[int] = np.frombuffer(raw, "<u2").tolist()
+    data = _literals(words)
     lines = [".syntax unified", f'.pushsection .text.{symbol},\\"ax\\",%progbits', ".p2align 2", ".thumb"]
     for name, kind in ((f"{symbol}_run", "function"), (symbol, "object")):
         lines += [f".weak {name}", f".hidden {name}", f".type {name},%{kind}"]
     lines += [".thumb_func", f"{symbol}_run:", f"{symbol}:"]
-    lines += [f".inst.n {', '.join(words[i : i + 12])}" for i in range(0, len(words), 12)]
+    for literal, run in groupby(range(len(words)), data.__contains__):
+        part = [f"0x{words[k]:04x}" for k in run]
+        name = ".hword" if literal else ".inst.n"
+        lines += [f"{name} {', '.join(part[i : i + 12])}" for i in range(0, len(part), 12)]
     lines += [f".size {symbol}_run, . - {symbol}_run", f".size {symbol}, . - {symbol}", ".popsection"]
     text = "\n".join(f'        "{line}\\n"' for line in lines)
     return f"__asm__(\n{text});\n"
+
+
+def _literals(words: list[int]) -> set[int]:
+    """The halfwords that are no instructions: words that `ldr.w` loads from behind itself."""
+    data: set[int] = set()
+    at = 0
+    while at < len(words):
+        wide = at not in data and words[at] >> 11 in (0b11101, 0b11110, 0b11111)
+        if wide and words[at] == 0xF8DF:
+            place = ((2 * at + 4 & ~3) + (words[at + 1] & 0xFFF)) // 2
+            data |= {place, place + 1}
+        at += 1 + wide
+    return data
 
 
 def finish_sums(requant: str) -> str:

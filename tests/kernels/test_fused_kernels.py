@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,6 +21,7 @@ from edgebit.layouts.code7q import Code7q
 from edgebit.layouts.pixels import MAX_NONZEROS, PIXELS, PixelLayout
 from edgebit.layouts.thumb_fused import MAX_BIASED, Entry, FusedReader
 from edgebit.ops.base import KernelChoice, Sample, op_of
+from edgebit.ops.code_c import machine_code
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.requant import requantise
 from edgebit.plan.kernels import all_kernels
@@ -188,3 +191,22 @@ def test_layers_by_the_reference_equal_numpy() -> None:
         assert {d.rsplit("_", 1)[1] for d in drivers} >= {"line", "copied", "padded"}
         samples += found
     assert check_samples(samples, lambda node, graph: chosen[id(graph)]) >= 24
+
+
+def test_literals_are_data_in_c_and_stay_inside_the_code() -> None:
+    """What is loaded from behind a loop is no instruction: disassemblers, and the check of images, must know."""
+    rng = np.random.default_rng(11)
+    trits = rng.integers(-1, 2, (24, 9)).astype(np.int8)
+    raw = code_of(trits, draw_entries(rng, 24))
+    words = np.frombuffer(raw, "<u2")
+    text = machine_code("code", raw)
+    literals = [
+        w for line in text.splitlines() if ".hword" in line for w in re.findall("0x[0-9a-f]{4}", line)
+    ]
+    loads = np.flatnonzero(words == 0xF8DF)
+    assert 0 < len(literals) == 2 * len(loads)
+    assert len(re.findall("0x[0-9a-f]{4}", text)) == len(words)
+    damaged = words.copy()
+    damaged[loads[-1] + 1] |= 0xFFC
+    with pytest.raises(EdgebitError, match="a literal outside it"):
+        FusedReader(damaged.tobytes(), 24, 9, PixelLayout.stride(9)).read()
