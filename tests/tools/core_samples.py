@@ -9,6 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core_shapes import (
+    AREAS,
+    BANDS,
+    CONV,
+    DENSE,
+    DEPTHWISE,
+    FIRST_AND_LAST,
+    LANES,
+    LARGE,
+    POINTS,
+    POOLS,
+    ROWS,
+    TOKENS,
+    WIDE,
+    WIDE_POINTS,
+    WINDOWS,
+)
 from edgebit.exporters.pipeline import ExportMeta, export_model
 
 from edgebit.board import Board, list_boards, load_board
@@ -23,133 +40,6 @@ from edgebit.plan.plan import Plan
 
 SEED = 20260101
 MANY = 60  # samples of a kernel that is measured by itself
-DENSE = [
-    (1, 4, 2),
-    (1, 8, 24),
-    (2, 128, 3),
-    (1, 32, 16),
-    (1, 64, 64),
-    (1, 100, 10),
-    (1, 256, 32),
-    (1, 400, 8),
-    (3, 48, 24),
-    (5, 32, 16),
-    (8, 96, 40),
-]
-LARGE = [
-    (1, 640, 128),
-    (1, 256, 512),
-    (1, 1536, 192),
-    (4, 512, 96),
-]  # for cores with the memory and the speed
-CONV = [  # input (H, W, C), weights (OC, KH, KW), stride
-    ((3, 3, 2), (2, 2, 2), 1),
-    ((8, 8, 8), (16, 3, 3), 1),
-    ((6, 6, 16), (16, 3, 3), 2),
-    ((6, 6, 32), (24, 1, 1), 1),
-    ((10, 10, 1), (8, 3, 3), 1),
-    ((4, 4, 64), (8, 1, 1), 1),
-    ((6, 6, 8), (12, 1, 1), 2),
-]
-FIRST_AND_LAST = [  # (rows, columns, outputs): dense layers of networks, few inputs or few outputs
-    (1, 8, 128),
-    (1, 128, 8),
-    (1, 640, 128),
-    (1, 128, 640),
-    (1, 64, 12),
-    (1, 256, 2),
-    (1, 72, 10),
-    (1, 300, 48),
-]
-WINDOWS = [  # like CONV: what gathers windows of few bytes, cuts them off at edges, and 1-D ones
-    ((12, 12, 3), (8, 3, 3), 2),
-    ((16, 16, 3), (16, 3, 3), 1),
-    ((20, 8, 1), (16, 10, 4), 2),
-    ((8, 8, 1), (12, 3, 3), 1),
-    ((1, 50, 3), (16, 1, 5), 1),
-    ((1, 24, 16), (24, 1, 5), 1),
-    ((5, 5, 24), (12, 5, 5), 2),
-    ((9, 9, 20), (10, 3, 3), 1),
-    ((7, 7, 48), (96, 1, 1), 1),
-    ((8, 4, 128), (20, 1, 1), 1),
-]
-ROWS = [(1, 160, 64), (1, 512, 128), (1, 96, 96), (1, 64, 200)]  # like DENSE, for kernels of many rows
-TOKENS = [  # like DENSE, for kernels of several rows of inputs on cores with the memory
-    (4, 64, 32),
-    (4, 256, 64),
-    (5, 128, 96),
-    (7, 640, 64),
-    (8, 512, 128),
-    (16, 64, 64),
-    (4, 2560, 96),
-]
-POINTS = [  # input (H, W, C), outputs of 1x1 convolutions, for kernels of many pixels
-    ((8, 8, 16), 32),
-    ((5, 13, 64), 64),
-    ((12, 12, 32), 48),
-    ((4, 4, 160), 96),
-    ((3, 11, 252), 64),
-    ((10, 6, 100), 36),
-    ((4, 8, 72), 128),
-]
-AREAS = [  # like CONV, with windows of many bytes
-    ((6, 6, 64), (32, 3, 3), 1),
-    ((7, 5, 32), (64, 3, 3), 2),
-    ((4, 4, 128), (16, 3, 3), 1),
-    ((9, 9, 16), (32, 3, 3), 1),
-]
-LANES = [  # input (H, W, C), outputs, kernel, stride: first layers, for kernels of lanes
-    ((32, 32, 3), (8, 3, 3), 2),
-    ((17, 9, 3), (6, 3, 3), 1),
-    ((20, 24, 1), (16, 5, 5), 1),
-    ((16, 12, 2), (12, 3, 3), 2),
-    ((40, 10, 1), (32, 10, 4), 2),
-    ((13, 21, 1), (10, 3, 3), 1),
-    ((24, 8, 1), (24, 8, 3), 1),
-    ((9, 30, 4), (5, 2, 5), 1),
-    ((11, 32, 1), (8, 7, 7), 2),
-    ((28, 28, 1), (20, 3, 3), 1),
-    ((48, 10, 3), (16, 3, 3), 2),
-    ((1, 60, 3), (16, 1, 9), 2),
-    ((12, 64, 1), (4, 4, 4), 4),
-    ((14, 18, 5), (7, 3, 3), 1),
-    ((8, 8, 6), (40, 3, 3), 1),
-    ((30, 6, 2), (9, 6, 4), 1),
-]
-WIDE = [  # like DEPTHWISE and CONV, layers as large as those of networks, for cores with the speed
-    ((12, 12, 64), (3, 3), 1),
-    ((6, 6, 128), (3, 3), 1),
-    ((9, 9, 64), (3, 3), 2),
-    ((20, 20, 8), (3, 3), 1),
-    ((16, 16, 16), (3, 3), 2),
-    ((14, 5, 64), (3, 3), 1),
-]
-WIDE_POINTS = [
-    ((24, 24, 8), 16),
-    ((12, 12, 16), 32),
-    ((25, 5, 64), 64),
-    ((6, 6, 128), 128),
-    ((3, 3, 256), 256),
-]
-DEPTHWISE = [
-    ((3, 3, 2), (2, 2), 1),
-    ((5, 5, 24), (1, 1), 1),
-    ((7, 7, 6), (3, 3), 1),
-    ((6, 6, 16), (3, 3), 1),
-    ((8, 8, 8), (5, 5), 2),
-    ((4, 4, 32), (3, 3), 1),
-]
-BANDS = [  # input (H, W, C), stride: 3x3 depthwise layers, for kernels of whole rows
-    ((12, 12, 16), 1),
-    ((24, 24, 8), 1),
-    ((6, 6, 128), 1),
-    ((12, 20, 24), 2),
-    ((25, 5, 64), 1),
-    ((24, 24, 32), 2),
-    ((13, 12, 48), 1),
-    ((6, 9, 40), 1),
-    ((48, 24, 16), 1),
-]
 
 
 def kinds() -> list[tuple[str, str]]:
@@ -252,25 +142,6 @@ def other_samples(rng: np.random.Generator, each: int) -> Iterable[Sample]:
                     for n, v in s.inputs.items()
                 }
                 yield replace(s, inputs=usual)
-
-
-POOLS = [  # input (H, W, C), window, strides, pads
-    ((8, 8, 16), (2, 2), (2, 2), 0),
-    ((4, 4, 48), (2, 2), (2, 2), 0),
-    ((5, 7, 8), (2, 2), (2, 2), 1),
-    ((1, 24, 12), (1, 2), (1, 2), 0),
-    ((1, 17, 32), (1, 4), (1, 4), 0),
-    ((1, 30, 3), (1, 3), (1, 2), 0),
-    ((7, 7, 32), (3, 3), (2, 2), 1),
-    ((9, 6, 12), (3, 3), (1, 1), 0),
-    ((6, 9, 5), (3, 3), (2, 2), 1),
-    ((8, 8, 3), (2, 2), (2, 2), 0),
-    ((8, 8, 64), (8, 8), (1, 1), 0),
-    ((25, 5, 24), (25, 5), (1, 1), 0),
-    ((3, 3, 128), (3, 3), (1, 1), 0),
-    ((1, 40, 24), (1, 40), (1, 1), 0),
-    ((12, 1, 10), (12, 1), (1, 1), 0),
-]
 
 
 def pool_samples(rng: np.random.Generator) -> Iterable[Sample]:
