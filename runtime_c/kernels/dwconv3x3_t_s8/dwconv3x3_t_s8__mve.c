@@ -147,7 +147,6 @@ EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve) {
     const int32_t first = eb_clamp_s32(stride == 1 ? job->lead : (job->lead + 1) >> 1, 0, job->outs);
     const int32_t last =
         eb_clamp_s32(reach < 0 ? 0 : (stride == 1 ? reach : reach >> 1) + 1, first, job->outs);
-    const int32_t left = stride * first - job->lead;
     constants k;
     memset(k.high, (unsigned char)job->requant.qmax, LANES);
     memset(k.low, (unsigned char)job->requant.qmin, LANES);
@@ -155,13 +154,14 @@ EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve) {
     for (int32_t c = 0; c < job->channels; c += LANES, o.w += 9 * LANES) {
         o.lanes = job->channels - c < LANES ? job->channels - c : LANES;
         eb_dwvecs_constants(&k, entries + c, o.lanes);
-        int8_t *y = job->y + c;
-        const eb_dw_row *row = job->row;
-        for (int32_t i = job->band; i > 0; i--, row += stride, y += job->y_row) {
+        // From the last row on: where outputs of two rows fall together, those of the first stay.
+        for (int32_t i = job->band - 1; i >= 0; i--) {
+            int8_t *y = job->y + c + i * job->y_row;
+            const eb_dw_row *row = job->row + i * stride;
             if (last > first) {
                 for (int32_t ky = 0; ky < 3; ky++) {
                     const int32_t step = row[ky].step;
-                    o.x[ky] = row[ky].at + c + left * step;
+                    o.x[ky] = row[ky].at + c + (stride * first - job->lead) * step;
                     o.step[ky] = step;
                     o.back[ky] = (stride - 2) * step;
                 }
