@@ -1,4 +1,4 @@
-"""A byte a ternary weight of a depthwise product: what dwconv_t_s8__neon reads.
+"""A byte a ternary weight of a depthwise product: what dwconv_t_s8__neon and __avx2 read.
 
 The matrix has a row a tap and a column a channel, row-major, without padding; a byte is -1, 0 or +1.
 """

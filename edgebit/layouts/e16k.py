@@ -1,4 +1,5 @@
-"""Five rows a byte for multiplications along a row: what tmatvec_s8__neon_e16 reads.
+"""Five rows a byte for multiplications along a row: what tmatvec_s8__neon_e16, __neon32_e16 and
+__neon_inorder_e16 read.
 
 Row blocks are 5 rows; every 16 columns of one are a vector of 16 bytes, and two blocks take turns.
 See edgebit/layouts/fields.py.

@@ -1,4 +1,5 @@
-"""Four rows a byte for multiplications along a row: what tmatvec_s8__neon reads.
+"""Four rows a byte for multiplications along a row: what tmatvec_s8__neon, __neon32 and kernels of tmatmat_s8
+without dot products read.
 
 Row blocks are 4 rows; every 16 columns of one are a vector of 16 bytes, and two blocks take turns.
 See edgebit/layouts/fields.py.

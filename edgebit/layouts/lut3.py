@@ -1,4 +1,5 @@
-"""Lists of table offsets of three trits for eight packed pixels: what tpixels_s8__armv6m_lut3 reads.
+"""Lists of table offsets of three trits for eight packed pixels: what tpixels_s8__armv6m_lut3 and
+__armv7m_lut3 read.
 
 Three consecutive columns are a group. Up to sign, three trits that are not all zero are one of 13 sums of the
 group's inputs a, b, c (the first nonzero trit is +1), in this order:

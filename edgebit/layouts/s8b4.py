@@ -1,4 +1,4 @@
-"""Four rows by sixteen columns in 64 bytes: what matvec_s8__neon and __neon_dotprod read.
+"""Four rows by sixteen columns in 64 bytes: what vector kernels of matvec_s8 read (NEON, Helium, AVX2).
 
 Blocks of 4 rows follow each other. In a block, each step of 16 columns is 16 bytes of the first row, 16 of the
 second and so on. Rows are padded to 4 and columns to 16 with zero weights.

@@ -183,9 +183,8 @@ def price(core: Core, node: Node, graph: Graph, kernel: Kernel | None) -> tuple[
     total = sum(_sum(core.costs[t], work) for t in others if t in core.costs)
     if stem in core.costs:
         return total + _sum(core.costs[stem], work), True
-    work = dict(
-        op_of(node).work(node, graph)
-    )  # a kernel's own counts have names that other tables do not know
+    # a kernel's own counts have names that other tables do not know
+    work = dict(op_of(node).work(node, graph))
     if kernel is not None and f"{kernel.family}__ref" in core.costs:
         return total + _sum(core.costs[f"{kernel.family}__ref"], work) / 2, False
     half = 2.0 if kernel is not None and kernel.isa != "ref" else 1.0

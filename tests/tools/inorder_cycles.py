@@ -1,6 +1,6 @@
 """Modelled cycles of the inner loops of AArch64 kernels without dot products, by LLVM's machine code analyser.
 
-    python tests/tools/inorder_cycles.py [cortex-a53 [tmatvec_s8__neon_inorder ...]]
+    python tests/tools/inorder_cycles.py [cortex-a53 [tmatvec_s8__neon_inorder_e16 ...]]
 
 Each kernel is compiled by every installed toolchain, its loop with most multiplications is taken from the object,
 and `llvm-mca` (22 or later; tests/tools/m55_cycles.py says where from) runs it a hundred times with its model of the
