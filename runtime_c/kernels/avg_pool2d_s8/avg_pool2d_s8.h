@@ -4,8 +4,11 @@
 //
 //     x  (batch, in_h, in_w, channels), y  (batch, out_h, out_w, channels), in the order of eb_pool.h
 //     y is written once, front to back, channels innermost, each channel's window read just before it is
-//     written: y may overlap x as far as that order allows mul  one multiplier per count that occurs, from
-//     first_count on; the exporter proves that nothing overflows
+//     written: y may overlap x as far as that order allows
+//
+//     mul  one multiplier per count that occurs, from first_count on; the exporter proves that nothing
+//     overflows
+//
 // A variant is declared where it is used, as EB_AVG_POOL2D_S8_DECL(eb_avg_pool2d_s8__<isa>).
 #ifndef EDGEBIT_AVG_POOL2D_S8_H
 #define EDGEBIT_AVG_POOL2D_S8_H
