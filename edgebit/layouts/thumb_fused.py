@@ -71,7 +71,12 @@ class _Fused(Code):
         if self._wanted and len(self.words) % 2:
             self.emit(0xBF00)  # nop
         for at, value in self._wanted:
-            self.words[at + 1] |= 2 * len(self.words) - (2 * at + 4 & ~3)
+            distance = 2 * len(self.words) - (2 * at + 4 & ~3)
+            if distance > _MAX_OFFSET:
+                raise EdgebitError(
+                    f"code of a tile keeps a literal {distance} bytes away, more than {_MAX_OFFSET}"
+                )
+            self.words[at + 1] |= distance
             self.emit(value & 0xFFFF, value >> 16)
         self._wanted = []
 

@@ -6,12 +6,12 @@ m = open_machine("cortex-m55", sources, folder); m.call("eb_add_s8__mve", m.plac
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from check_runner import RUNTIME, Machine, build
@@ -21,6 +21,7 @@ from elftools.elf.sections import SymbolTableSection
 QEMU = shutil.which("qemu-system-arm")
 BOARDS = {"cortex-m55": "mps3-an547"}
 ARENA = 1 << 18  # of qemu_calls.c
+PATIENCE = 30.0  # seconds a call may take
 
 
 class QemuMachine:
@@ -46,13 +47,14 @@ class QemuMachine:
             cwd=folder,
             stdin=subprocess.DEVNULL,
         )
-        self._to: BinaryIO = (folder / "cases").open("wb")
-        self._from: BinaryIO = (folder / "results").open("rb")
+        # neither waits for the emulator to open its end, which it may never do
+        self._to = os.open(folder / "cases", os.O_RDWR)
+        self._from = os.open(folder / "results", os.O_RDONLY | os.O_NONBLOCK)
 
     def close(self) -> None:
         """End the emulator."""
-        self._to.close()
-        self._from.close()
+        os.close(self._to)
+        os.close(self._from)
         self._process.kill()
         self._process.wait()
 
@@ -74,12 +76,15 @@ class QemuMachine:
     def call(self, function: str, *args: int) -> None:
         """Call a C function with at most 8 integer and pointer arguments."""
         words = [a & 0xFFFFFFFF for a in args] + [0] * (8 - len(args))
-        self._to.write(
-            struct.pack("<10I", self.symbols[function] | 1, *words, len(self._memory)) + self._memory
-        )
-        self._to.flush()
-        answer = self._from.read(len(self._memory))
-        assert len(answer) == len(self._memory), f"{function} did not come back"
+        case = struct.pack("<10I", self.symbols[function] | 1, *words, len(self._memory)) + self._memory
+        while case:
+            case = case[os.write(self._to, case) :]
+        answer = b""
+        while len(answer) < len(self._memory):
+            ready, _, _ = select.select([self._from], [], [], PATIENCE)
+            part = os.read(self._from, len(self._memory) - len(answer)) if ready else b""
+            assert part, f"{function} did not come back"
+            answer += part
         self._memory[:] = answer
 
 

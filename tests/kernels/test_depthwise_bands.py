@@ -355,9 +355,11 @@ def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_p
     assert text in source
     (runtime / "kernels" / file).write_text(source.replace(text, bug))
     machine, found = load(core, tmp_path, runtime)
-    with pytest.raises((AssertionError, UcError)):
-        many_agree(machine, found)
-    close(machine)
+    try:
+        with pytest.raises((AssertionError, UcError)):
+            many_agree(machine, found)
+    finally:
+        close(machine)
 
 
 @pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 3.0), ("cortex-m4f", 1.7)])

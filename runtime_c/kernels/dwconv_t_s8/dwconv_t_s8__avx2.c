@@ -3,24 +3,8 @@
 //
 // Layout "dwbytes": a byte a trit. Products and sums have 16 bits. Bounds: |sum| <= 128 * 255 < 2^15, the
 // layout's limit. Scratch: none.
-#include <immintrin.h>
-
+#include "dwconv_s8/wide_avx2.h"
 #include "dwconv_t_s8/dwconv_t_s8.h"
-
-#define EB_DWCONV_TARGET __attribute__((target("avx2")))
-
-// Eight or sixteen bytes as 16-bit lanes.
-EB_INLINE EB_DWCONV_TARGET __m128i eb_wide_8(const int8_t *p) {
-    return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)p));
-}
-
-EB_INLINE EB_DWCONV_TARGET __m256i eb_wide_16(const int8_t *p) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
-}
-
-EB_INLINE EB_DWCONV_TARGET void eb_store_8(int32_t *acc, __m256i sums) {
-    _mm256_storeu_si256((__m256i *)(void *)acc, sums);
-}
 
 EB_INLINE EB_DWCONV_TARGET void eb_dwconv_8(const int8_t *w, const int8_t *const *tap, int32_t *acc,
                                             int32_t taps, int32_t channels, int32_t c) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// int8 x int8 products for x86-64 with AVX2, four rows at once.
+// int8 x int8 products for x86-64 with AVX2, four rows at once (layout "s8b4").
 //
 // VPMADDWD multiplies sixteen weights and inputs, widened to 16 bits, and adds pairs of products in 32.
 //

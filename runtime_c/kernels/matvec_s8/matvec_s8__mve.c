@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// int8 x int8 products for cores with Helium (Cortex-M55, M85), four rows at once, which share each load of
-// inputs.
+// int8 x int8 products for cores with Helium (Cortex-M55, M85), four rows at once (layout "s8b4"), which
+// share each load of inputs.
 //
 // VMLADAVA.S8 adds 16 products to a 32-bit sum. Loads of weights go between products: both take two cycles of
 // their own part of the core.
