@@ -128,6 +128,7 @@ static EB_NOINLINE void eb_dwvecs_edge(outputs *o, const eb_dwconv3x3_job *job, 
         vstrbq_s8(to + 2 * LANES, (uint32_t)left + 2 < inside ? vldrbq_z_s8(at + 2 * step, lanes) : padding);
         o->x[ky] = to;
         o->step[ky] = LANES;
+        o->back[ky] = 0;
     }
     o->y = y + u * o->y_pixel;
     o->count = 1;
@@ -148,9 +149,12 @@ EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve) {
     const int32_t last =
         eb_clamp_s32(reach < 0 ? 0 : (stride == 1 ? reach : reach >> 1) + 1, first, job->outs);
     constants k;
-    memset(k.high, (unsigned char)job->requant.qmax, LANES);
-    memset(k.low, (unsigned char)job->requant.qmin, LANES);
-    outputs o = {.w = w, .y_pixel = job->y_pixel, .k = &k};
+    vstrbq_s8(k.high, vdupq_n_s8((int8_t)job->requant.qmax));
+    vstrbq_s8(k.low, vdupq_n_s8((int8_t)job->requant.qmin));
+    outputs o;
+    o.w = w;
+    o.y_pixel = job->y_pixel;
+    o.k = &k;
     for (int32_t c = 0; c < job->channels; c += LANES, o.w += 9 * LANES) {
         o.lanes = job->channels - c < LANES ? job->channels - c : LANES;
         eb_dwvecs_constants(&k, entries + c, o.lanes);
