@@ -27,8 +27,8 @@ from edgebit.layouts.base import Layout, layout_of, round_up
 from edgebit.layouts.dwquads import BandLayout
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.linear import Weights, Window
-from edgebit.ops.linear_c import epilogue_of
-from edgebit.ops.support import c_int, c_ints
+from edgebit.ops.linear_c import epilogue_of, requant_fields
+from edgebit.ops.support import c_ints
 
 FAMILIES = ("dwconv3x3_s8", "dwconv3x3_t_s8")
 _REF_BAND = 6
@@ -147,11 +147,7 @@ def lower_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     if why is not None:
         raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
     raw = layout.pack(matrix)
-    e = node.attrs["epilogue"]
-    requant = (
-        f"{{.half = {(1 << e.pre_shift) >> 1}, .pre_shift = {e.pre_shift}, .qmin = {c_int(e.qmin)}, "
-        f".qmax = {c_int(e.qmax)}}}"
-    )
+    requant = requant_fields(node.attrs["epilogue"])
     fields = c_ints(
         **g.c_fields(),
         padding=padding,

@@ -23,8 +23,8 @@ from edgebit.layouts.base import layout_of, round_up
 from edgebit.layouts.s16p2 import MAX_WORDS
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.linear import Weights, Window
-from edgebit.ops.linear_c import epilogue_of
-from edgebit.ops.support import c_int, c_ints
+from edgebit.ops.linear_c import epilogue_of, requant_fields
+from edgebit.ops.support import c_ints
 
 DOTS_FAMILY = "dots_s8"
 LANES = 4
@@ -130,11 +130,7 @@ def lower_dots(node: Node, w: Weights, g: Window, choice: KernelChoice, padding:
         raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
     packed = [layout.pack(s) for s in spread]
     raw = b"".join(packed)
-    e = node.attrs["epilogue"]
-    requant = (
-        f"{{.half = {(1 << e.pre_shift) >> 1}, .pre_shift = {e.pre_shift}, .qmin = {c_int(e.qmin)}, "
-        f".qmax = {c_int(e.qmax)}}}"
-    )
+    requant = requant_fields(node.attrs["epilogue"])
     fields = c_ints(
         **g.c_fields(),
         padding=padding,

@@ -149,6 +149,14 @@ class Epilogue:
         return ("const float *d",) if self.kind == "dynamic" else ()
 
 
+def requant_fields(e: Requant) -> str:
+    """The eb_requant_params of a kernel that requantises itself, as a C initialiser."""
+    return (
+        f"{{.half = {(1 << e.pre_shift) >> 1}, .pre_shift = {e.pre_shift}, .qmin = {c_int(e.qmin)}, "
+        f".qmax = {c_int(e.qmax)}}}"
+    )
+
+
 def epilogue_of(node: Node, outs: int) -> Epilogue:
     """The steps of a node's epilogue and their constants."""
     e = node.attrs["epilogue"]

@@ -11,8 +11,8 @@ from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import layout_of
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.linear import Weights, Window
-from edgebit.ops.linear_c import epilogue_of
-from edgebit.ops.support import c_int, c_ints, call
+from edgebit.ops.linear_c import epilogue_of, requant_fields
+from edgebit.ops.support import c_ints, call
 
 POINTS_FAMILY = "tpoints_s8"
 _PIXELS = 32  # of one tile of the kernels
@@ -35,8 +35,7 @@ def lower_points(node: Node, w: Weights, g: Window, choice: KernelChoice) -> Low
     if why is not None:
         raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
     raw = layout.pack(matrix)
-    e = node.attrs["epilogue"]
-    requant = f"{{.half = 0, .pre_shift = 0, .qmin = {c_int(e.qmin)}, .qmax = {c_int(e.qmax)}}}"
+    requant = requant_fields(node.attrs["epilogue"])
     return call(
         POINTS_FAMILY,
         choice,

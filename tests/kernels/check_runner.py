@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -74,6 +75,18 @@ def isa_of(variant: str) -> str:
     """The instruction set a variant is written for: its name, or all but the flavour."""
     known = {i for core in list_cores() for i in load_core(core).known_isa}
     return max((i for i in known if variant == i or variant.startswith(f"{i}_")), key=len, default="")
+
+
+def planted(folder: Path, file: str, text: str, bug: str) -> Path:
+    """A copy of the runtime in `folder` where `bug` stands for `text` in the kernels' file of that name."""
+    runtime = folder / "runtime_c"
+    for part in ("include", "kernels", "check"):
+        shutil.copytree(RUNTIME / part, runtime / part)
+    path = next((runtime / "kernels").glob(f"*/{Path(file).name}"))
+    source = path.read_text()
+    assert text in source, f"{file} has no {text!r}"
+    path.write_text(source.replace(text, bug))
+    return runtime
 
 
 def build(

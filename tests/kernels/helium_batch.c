@@ -11,6 +11,7 @@
 //   requant:  1 n half pre_shift qmin qmax, n entries of 8 bytes, n sums
 //             -> 16 bytes of guard, n bytes, 16 bytes of guard
 #include "check.h"
+#include "semihosting.h"
 
 #include "epilogue/requant_mve.h"
 #include "tmatvec_s8/tmatvec_s8.h"
@@ -19,7 +20,6 @@
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__mve);
 EB_TPOINTS_S8_DECL(eb_tpoints_s8__mve_vlut3);
 
-enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE = 5, SYS_READ = 6, READ_BINARY = 1, WRITE_BINARY = 5 };
 enum { WIDEST = 131072, ROWS = 256, POINTS = 4096, SCRATCH = 49152 };
 
 static EB_ALIGNED(16) uint8_t weights[WIDEST];
@@ -27,24 +27,6 @@ static EB_ALIGNED(16) int8_t inputs[WIDEST];
 static EB_ALIGNED(16) int32_t results[POINTS + 8];
 static EB_ALIGNED(16) uint8_t scratch[SCRATCH + 16];
 static EB_ALIGNED(16) eb_requant_entry table[ROWS];
-
-static uintptr_t call(uintptr_t op, const void *argument) {
-    register uintptr_t r0 __asm__("r0") = op;
-    register const void *r1 __asm__("r1") = argument;
-    __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
-    return r0;
-}
-
-static uintptr_t open_file(const char *name, uintptr_t mode, uintptr_t length) {
-    const uintptr_t block[3] = {(uintptr_t)name, mode, length};
-    return call(SYS_OPEN, block);
-}
-
-// Semihosting answers with the number of bytes that are missing.
-static int transfer(uintptr_t op, uintptr_t file, const void *data, uint32_t bytes) {
-    const uintptr_t block[3] = {file, (uintptr_t)data, bytes};
-    return bytes == 0 || call(op, block) == 0;
-}
 
 static int product(uintptr_t in, uintptr_t out) {
     int32_t shape[3] = {0};

@@ -3,7 +3,6 @@ NumPy; the layouts they read; and bugs planted in the kernels."""
 
 from __future__ import annotations
 
-import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import c_harness
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Kernel, Machine, kernels
+from check_runner import RUNTIME, Kernel, Machine, kernels, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qemu_machine import QemuMachine, close, open_machine
@@ -348,12 +347,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("core", "file", "text", "bug"), PLANTED, ids=lambda v: str(v)[-20:])
 def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_path: Path) -> None:
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    source = (runtime / "kernels" / file).read_text()
-    assert text in source
-    (runtime / "kernels" / file).write_text(source.replace(text, bug))
+    runtime = planted(tmp_path, file, text, bug)
     machine, found = load(core, tmp_path, runtime)
     try:
         with pytest.raises((AssertionError, UcError)):

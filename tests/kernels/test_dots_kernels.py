@@ -3,7 +3,6 @@ read; and bugs planted in the kernels."""
 
 from __future__ import annotations
 
-import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import c_harness
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Kernel, Machine, build, kernels
+from check_runner import RUNTIME, Kernel, Machine, build, kernels, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unicorn.unicorn import UcError
@@ -252,12 +251,7 @@ def everything_agrees(found: tuple[Machine, list[Kernel], list[Kernel]]) -> None
 
 @pytest.mark.parametrize(("file", "text", "bug"), PLANTED, ids=lambda v: str(v)[-20:])
 def test_a_planted_bug_is_found(file: str, text: str, bug: str, tmp_path: Path) -> None:
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    source = (runtime / "kernels" / file).read_text()
-    assert text in source
-    (runtime / "kernels" / file).write_text(source.replace(text, bug))
+    runtime = planted(tmp_path, file, text, bug)
     found = load("cortex-m4f", tmp_path / "bug.elf", runtime)
     with pytest.raises((AssertionError, UcError)):
         everything_agrees(found)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Report, build, build_tester, kernels
+from check_runner import RUNTIME, Report, build, build_tester, kernels, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -230,13 +230,7 @@ PLANTED = [
 def test_a_planted_bug_is_found(
     variant: str, file: str, text: str, bug: str, message: str, tmp_path: Path
 ) -> None:
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    path = next((runtime / "kernels").glob(f"*/{file}"))
-    source = path.read_text()
-    assert text in source
-    path.write_text(source.replace(text, bug))
+    runtime = planted(tmp_path, file, text, bug)
     report = start(build_tester(CORE, tmp_path, [variant], runtime=runtime), tmp_path)
     assert report.exit == 1, report.text
     assert message in report.text
