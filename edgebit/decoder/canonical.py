@@ -175,6 +175,11 @@ def projection(decoder: Decoder, role: str, layer: int, precision: Precision) ->
             if not (one > 0 and scale.shape == (1, 1) and np.float32(1) / one == scale[0, 0]):
                 raise ModelError(f"{where}: a divisor of {m.divisor} that does not belong to its scale")
             divisor = np.array([one])
+        if (np.isinf(divisor) & (scale[:, 0] != 0)).any():
+            least = np.abs(scale[scale != 0]).min()
+            raise ModelError(
+                f"{where}: a scale of {least:.3g} has no inverse in binary32; make it 0 or larger"
+            )
     return Projection(m.trits, scale, group, bias, divisor)
 
 

@@ -43,15 +43,17 @@ class End(IntEnum):
     FULL = 2
 
 
-_HEADER = data_dir("runtime_c") / "decoder" / "library" / "library.h"
-_SAMPLING = """
-typedef struct {
-    float temperature, top_p, min_p, repetition_penalty;
-    uint32_t top_k;
-} eb_sampling;
-"""
+def _declarations() -> str:
+    """The library's C declarations, and of the sampler's the settings that they name."""
+    runtime = data_dir("runtime_c")
+    sampler = (runtime / "text" / "sample.h").read_text(encoding="utf-8")
+    [settings] = re.findall(r"typedef struct \{[^}]*\} eb_sampling;", sampler)
+    header = (runtime / "decoder" / "library" / "library.h").read_text(encoding="utf-8")
+    return settings + re.sub(r"^#.*$", "", header, flags=re.MULTILINE)
+
+
 _ffi = FFI()
-_ffi.cdef(_SAMPLING + re.sub(r"^#.*$", "", _HEADER.read_text(), flags=re.MULTILINE))
+_ffi.cdef(_declarations())
 _FUNCTIONS = (
     "unfit",
     "bytes",

@@ -68,6 +68,27 @@ static eb_link_status acceptable(const eb_request *rq, uint32_t entries) {
     return rq->entry < entries ? EB_LINK_OK : EB_LINK_ERR_ENTRY;
 }
 
+static int hashed; // the last run hashed its layers
+
+// Hashes of the layers of the last run from rq->offset on.
+static void hashes_of(const eb_request *rq, uint8_t *p, result *r) {
+    if (!hashed) {
+        r->status = EB_LINK_ERR_NO_TRACE;
+        return;
+    }
+    if (!fits(rq->offset, 0, EB_APP_LAYERS)) {
+        r->status = EB_LINK_ERR_RANGE;
+        return;
+    }
+    uint32_t n = EB_APP_LAYERS - rq->offset;
+    n = n < EB_LINK_PAYLOAD_MAX / 4 ? n : EB_LINK_PAYLOAD_MAX / 4;
+    for (uint32_t i = 0; i < n; i++) {
+        eb_put32(p + 4 * i, eb_trace_crc(rq->offset + i));
+    }
+    r->arg = EB_APP_LAYERS;
+    r->bytes = 4 * n;
+}
+
 // Cycles of the layers of the last run from rq->offset on; nothing where none are counted.
 static void cycles_of(const eb_request *rq, uint8_t *p, result *r) {
     if (eb_trace_source()[0] == 'n') {

@@ -22,7 +22,6 @@ static EB_ALIGNED(EB_ALIGN) uint8_t arena[EB_APP_ARENA_BYTES > 0 ? EB_APP_ARENA_
 static EB_ALIGNED(EB_ALIGN) uint8_t state[EB_APP_STATE_BYTES > 0 ? EB_APP_STATE_BYTES : 1];
 static EB_APP_CTX ctx;
 static int init_status;
-static int hashed;
 
 static void do_write(const eb_request *rq, result *r) {
     if (!within(rq->index, EB_APP_INPUTS) || !fits(rq->offset, rq->payload_bytes, inputs[rq->index].bytes)) {
@@ -57,24 +56,6 @@ static void do_run(const eb_request *rq, result *r) {
     r->arg = (uint32_t)EB_APP_RUN(&ctx);
 }
 
-static void do_hashes(const eb_request *rq, uint8_t *p, result *r) {
-    if (!hashed) {
-        r->status = EB_LINK_ERR_NO_TRACE;
-        return;
-    }
-    if (!fits(rq->offset, 0, EB_APP_LAYERS)) {
-        r->status = EB_LINK_ERR_RANGE;
-        return;
-    }
-    uint32_t n = EB_APP_LAYERS - rq->offset;
-    n = n < EB_LINK_PAYLOAD_MAX / 4 ? n : EB_LINK_PAYLOAD_MAX / 4;
-    for (uint32_t i = 0; i < n; i++) {
-        eb_put32(p + 4 * i, eb_trace_crc(rq->offset + i));
-    }
-    r->arg = EB_APP_LAYERS;
-    r->bytes = 4 * n;
-}
-
 static void do_segment(const eb_request *rq, result *r) {
     if (!within(rq->index, EB_APP_SEGMENTS)) {
         r->status = EB_LINK_ERR_RANGE;
@@ -102,7 +83,7 @@ static void answer(const eb_request *rq) {
             do_read(rq, p, &r);
             break;
         case EB_LINK_HASHES:
-            do_hashes(rq, p, &r);
+            hashes_of(rq, p, &r);
             break;
         case EB_LINK_SEGMENT:
             do_segment(rq, &r);

@@ -79,6 +79,38 @@ typedef struct {
     uint32_t failed;
 } eb_check_result;
 
+// A variant under test.
+typedef struct {
+    const eb_kernel_descriptor *kernel;
+    const eb_kernel_descriptor *ref;
+    const eb_check_layout *layout;
+    uint32_t random;
+    eb_check_result result;
+} eb_check_run;
+
+// rows, rounded up to what the layout packs.
+int32_t eb_check_height(int32_t rows, const eb_check_layout *layout);
+// Starts a run (seed 0: 1); 0, said and counted as a failure, without a reference or a packer for the layout.
+int eb_check_open(eb_check_run *t, const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
+                  uint32_t seed);
+
+// The buffers of one call, and what the ones that it only reads held before.
+typedef struct {
+    eb_check_buffer weights;
+    eb_check_buffer x;
+    eb_check_buffer acc;
+    eb_check_buffer scratch;
+    uint32_t input_hash;
+    uint32_t weight_hash; // of the first `hashed` bytes
+    uint32_t hashed;
+} eb_check_call;
+
+// Fills acc with 0x5A and scratch with 0xC3; remembers x and the weights.
+void eb_check_begin(eb_check_call *c);
+// Counts a case. what: how acc differs, or null. Damage to any buffer goes before it. 1: a failure of which
+// the beginning of a line was written, up to rows and columns; the caller ends it.
+int eb_check_end(eb_check_run *t, const eb_check_call *c, const char *what, int32_t rows, int32_t cols);
+
 // Test or time one variant of a family against its reference.
 typedef struct {
     const char *family;

@@ -41,17 +41,8 @@ static EB_ALIGNED(16) float scales[GROUPS * ROWS];
 static float units[GROUPS];
 static float want[ROWS];
 
-typedef struct {
-    const eb_kernel_descriptor *kernel;
-    const eb_kernel_descriptor *ref;
-    const eb_check_layout *layout;
-    int is_float;
-    uint32_t random;
-    eb_check_result result;
-} run;
-
-static int32_t height(const run *t, int32_t rows) {
-    return (int32_t)eb_check_steps(rows, t->layout->row_multiple) * t->layout->row_multiple;
+static int is_float(const eb_check_run *t) {
+    return eb_check_equal(t->kernel->family, "tgroups_f32");
 }
 
 static float any_float(uint32_t *random, uint32_t least, uint32_t spread) {
@@ -60,13 +51,13 @@ static float any_float(uint32_t *random, uint32_t least, uint32_t spread) {
     return eb_f32_of_bits((any & 0x80000000u) | exponent << 23 | (any & 0x7fffffu));
 }
 
-static void make_weights(run *t, int32_t rows, int32_t cols, int32_t groups, int kind) {
+static void make_weights(eb_check_run *t, int32_t rows, int32_t cols, int32_t groups, int kind) {
     for (int32_t i = 0; i < rows * cols; i++) {
         const uint32_t any = eb_check_random(&t->random) >> 9;
         const int8_t sign = (any & 1) != 0 ? 1 : -1;
         trits[i] = kind == W_ONES ? 1 : kind == W_MINUS ? -1 : kind == W_DENSE || (any & 2) != 0 ? sign : 0;
     }
-    const int32_t high = height(t, rows);
+    const int32_t high = eb_check_height(rows, t->layout);
     for (int32_t g = 0; g < groups; g++) {
         units[g] = any_float(&t->random, 118, 8);
         for (int32_t r = 0; r < high; r++) {
@@ -78,9 +69,10 @@ static void make_weights(run *t, int32_t rows, int32_t cols, int32_t groups, int
     }
 }
 
-static void make_inputs(run *t, uint8_t *x, int32_t cols, int32_t readable, int kind) {
+static void make_inputs(eb_check_run *t, uint8_t *x, int32_t cols, int32_t readable, int kind) {
+    const int floats = is_float(t);
     for (int32_t k = 0; k < readable; k++) {
-        if (t->is_float) { // past the end lies anything, NaN too
+        if (floats) { // past the end lies anything, NaN too
             const float in = kind == X_LEAST   ? -128.0f
                              : kind == X_MOST  ? 127.0f
                              : kind == X_SMALL ? any_float(&t->random, 0, 3)
@@ -98,9 +90,9 @@ static void make_inputs(run *t, uint8_t *x, int32_t cols, int32_t readable, int 
     }
 }
 
-static void call(const run *t, const eb_kernel_descriptor *k, const uint8_t *w, const float *scale,
+static void call(const eb_check_run *t, const eb_kernel_descriptor *k, const uint8_t *w, const float *scale,
                  const uint8_t *x, uint8_t *acc, const int32_t size[3], int32_t unit_count, void *scratch) {
-    if (t->is_float) {
+    if (is_float(t)) {
         ((tgroups_f32)k->function)(w, scale, (const float *)(const void *)x, (float *)(void *)acc, size[0],
                                    size[1], size[2], scratch);
     } else {
@@ -109,20 +101,20 @@ static void call(const run *t, const eb_kernel_descriptor *k, const uint8_t *w, 
     }
 }
 
-static void check_one(run *t, eb_check_buffer weights, const int32_t size[3], int kind, int32_t unit_count) {
+static void check_one(eb_check_run *t, eb_check_buffer weights, const int32_t size[3], int kind,
+                      int32_t unit_count) {
     const int32_t rows = size[0];
     const int32_t cols = size[1];
     const uint32_t groups = eb_check_steps(cols, size[2]);
-    const int32_t readable = t->is_float ? (cols + 7) & ~7 : (cols + 15) & ~15;
-    eb_check_buffer x = eb_check_guard(input_block, 0, (uint32_t)readable * (t->is_float ? 4u : 1u));
+    const int32_t readable = is_float(t) ? (cols + 7) & ~7 : (cols + 15) & ~15;
+    eb_check_buffer x = eb_check_guard(input_block, 0, (uint32_t)readable * (is_float(t) ? 4u : 1u));
     make_inputs(t, x.data, cols, readable, kind);
-    eb_check_buffer acc = eb_check_guard(acc_block, 4 * (t->random >> 7 & 3), 4 * (uint32_t)height(t, rows));
+    eb_check_buffer acc =
+        eb_check_guard(acc_block, 4 * (t->random >> 7 & 3), 4 * (uint32_t)eb_check_height(rows, t->layout));
     const uint32_t own = ((4 * groups + 15) & ~15u) + t->layout->scratch(rows, cols);
     eb_check_buffer scratch = eb_check_guard(scratch_block, 0, own);
-    memset(acc.data, 0x5A, acc.bytes);
-    memset(scratch.data, 0xC3, scratch.bytes);
-    const uint32_t hash = eb_check_hash(x.data, x.bytes);
-    const uint32_t weight_hash = eb_check_hash(weights.data, weights.bytes);
+    eb_check_call c = {.weights = weights, .x = x, .acc = acc, .scratch = scratch};
+    eb_check_begin(&c);
     call(t, t->ref, ref_weights, plain_scales, x.data, (uint8_t *)want, size, unit_count, NULL);
     call(t, t->kernel, weights.data, scales, x.data, acc.data, size, unit_count, scratch.data);
     const char *what = NULL;
@@ -131,26 +123,8 @@ static void check_one(run *t, eb_check_buffer weights, const int32_t size[3], in
         memcpy(&got, acc.data + 4 * r, sizeof got);
         what = got == eb_bits_of_f32(want[r]) ? what : "differs from ref";
     }
-    if (!eb_check_intact(&acc)) {
-        what = "wrote outside acc";
-    } else if (!eb_check_intact(&scratch)) {
-        what = "wrote outside scratch";
-    } else if (!eb_check_intact(&x) || eb_check_hash(x.data, x.bytes) != hash) {
-        what = "wrote to x";
-    } else if (!eb_check_intact(&weights) || eb_check_hash(weights.data, weights.bytes) != weight_hash) {
-        what = "wrote to w";
-    }
-    t->result.cases++;
-    if (what != NULL && t->result.failed++ < 3) {
-        eb_check_write("  ");
-        eb_check_write(t->kernel->variant);
-        eb_check_write(": ");
-        eb_check_write(what);
-        eb_check_write(", ");
-        eb_check_print_s32(rows);
-        eb_check_write(" rows, ");
-        eb_check_print_s32(cols);
-        eb_check_write(" columns, groups of ");
+    if (eb_check_end(t, &c, what, rows, cols)) {
+        eb_check_write(", groups of ");
         eb_check_print_s32(size[2]);
         eb_check_write("\n");
     }
@@ -158,17 +132,14 @@ static void check_one(run *t, eb_check_buffer weights, const int32_t size[3], in
 
 static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
                             uint32_t seed) {
-    run t = {kernel, ref, eb_check_find_layout(kernel->layout), 0, seed, {0, 0}};
-    if (ref == NULL || t.layout == NULL) {
-        eb_check_write("  no reference variant, or no packer for this layout\n");
-        t.result.failed = 1;
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, ref, seed)) {
         return t.result;
     }
-    t.is_float = eb_check_equal(kernel->family, "tgroups_f32");
     for (int32_t again = 0; again < 4; again++) {
         for (int32_t s = 0; s < SHAPES; s++) {
             const int32_t size[3] = {shapes[s].rows, shapes[s].cols, shapes[s].group};
-            if (height(&t, size[0]) > ROWS) {
+            if (eb_check_height(size[0], t.layout) > ROWS) {
                 continue;
             }
             const int32_t groups = (int32_t)eb_check_steps(size[1], size[2]);
@@ -189,12 +160,10 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
 
 static void bench(const eb_kernel_descriptor *kernel, uint32_t seed) {
     enum { BENCH_ROWS = 8, BENCH_COLS = 384, GROUP = 128, REPEATS = 8 };
-    run t = {kernel, kernel, eb_check_find_layout(kernel->layout), 0, seed == 0 ? 1 : seed, {0, 0}};
-    if (t.layout == NULL) {
-        eb_check_write(": no packer for this layout\n");
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, kernel, seed)) {
         return;
     }
-    t.is_float = eb_check_equal(kernel->family, "tgroups_f32");
     const int32_t size[3] = {BENCH_ROWS, BENCH_COLS, GROUP};
     make_weights(&t, size[0], size[1], BENCH_COLS / GROUP, W_HALF);
     t.layout->pack(trits, size[0], size[1], weight_block + EB_CHECK_GUARD);

@@ -34,19 +34,7 @@ static EB_ALIGNED(16) uint8_t scratch_block[EB_CHECK_SCRATCH + 2 * EB_CHECK_GUAR
 static EB_ALIGNED(16) uint8_t acc_block[TOKENS * 4 * (EB_CHECK_MAX_ROWS + GAP) + 2 * EB_CHECK_GUARD];
 static int32_t want[TOKENS * EB_CHECK_MAX_ROWS];
 
-typedef struct {
-    const eb_kernel_descriptor *kernel;
-    const eb_kernel_descriptor *ref;
-    const eb_check_layout *layout;
-    uint32_t random;
-    eb_check_result result;
-} run;
-
-static int32_t height(int32_t rows, const eb_check_layout *layout) {
-    return (int32_t)eb_check_steps(rows, layout->row_multiple) * layout->row_multiple;
-}
-
-static eb_check_buffer pack(run *t, int32_t rows, int32_t cols, int kind) {
+static eb_check_buffer pack(eb_check_run *t, int32_t rows, int32_t cols, int kind) {
     for (int32_t i = 0; i < rows * cols; i++) {
         const uint32_t any = eb_check_random(&t->random) >> 9;
         const int8_t sign = (any & 1) != 0 ? 1 : -1;
@@ -67,9 +55,10 @@ static void fill(int8_t *x, uint32_t bytes, int kind, uint32_t *random) {
     }
 }
 
-static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int32_t tokens, int kind) {
+static void check_one(eb_check_run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int32_t tokens,
+                      int kind) {
     const int32_t gap = (int32_t)(t->random >> 5 & 1) * GAP;
-    const int32_t high = height(rows, t->layout);
+    const int32_t high = eb_check_height(rows, t->layout);
     const int32_t x_step = ((cols + 15) & ~15) + gap;
     const int32_t acc_step = high + (int32_t)(t->random >> 6 & 3);
     eb_check_buffer x =
@@ -78,11 +67,9 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
     eb_check_buffer acc =
         eb_check_guard(acc_block, 4 * (t->random >> 7 & 3), 4 * (uint32_t)((tokens - 1) * acc_step + high));
     eb_check_buffer scratch = eb_check_guard(scratch_block, 0, t->layout->scratch(rows, cols));
-    const uint32_t hash = eb_check_hash(x.data, x.bytes);
-    const uint32_t weight_bytes = weights.bytes < 4096 ? weights.bytes : 4096;
-    const uint32_t weight_hash = eb_check_hash(weights.data, weight_bytes);
+    eb_check_call c = {.weights = weights, .x = x, .acc = acc, .scratch = scratch};
+    eb_check_begin(&c);
     int32_t *got = (int32_t *)(void *)acc.data;
-    memset(acc.data, 0x5A, acc.bytes);
 
     ((tmatmat)t->ref->function)(ref_weights, (const int8_t *)x.data, want, rows, cols, tokens, x_step, rows,
                                 NULL);
@@ -101,26 +88,8 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
             }
         }
     }
-    if (!eb_check_intact(&acc)) {
-        what = "wrote outside acc";
-    } else if (!eb_check_intact(&scratch)) {
-        what = "wrote outside scratch";
-    } else if (!eb_check_intact(&x) || eb_check_hash(x.data, x.bytes) != hash) {
-        what = "wrote to x";
-    } else if (!eb_check_intact(&weights) || eb_check_hash(weights.data, weight_bytes) != weight_hash) {
-        what = "wrote to w";
-    }
-    t->result.cases++;
-    if (what != NULL && t->result.failed++ < 3) {
-        eb_check_write("  ");
-        eb_check_write(t->kernel->variant);
-        eb_check_write(": ");
-        eb_check_write(what);
+    if (eb_check_end(t, &c, what, rows, cols)) {
         eb_check_write(", ");
-        eb_check_print_s32(rows);
-        eb_check_write(" rows, ");
-        eb_check_print_s32(cols);
-        eb_check_write(" columns, ");
         eb_check_print_s32(tokens);
         eb_check_write(" vectors\n");
     }
@@ -128,10 +97,8 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
 
 static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
                             uint32_t seed) {
-    run t = {kernel, ref, eb_check_find_layout(kernel->layout), seed, {0, 0}};
-    if (ref == NULL || t.layout == NULL) {
-        eb_check_write("  no reference variant, or no packer for this layout\n");
-        t.result.failed = 1;
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, ref, seed)) {
         return t.result;
     }
     for (int32_t s = 0; s < SHAPES; s++) {
@@ -139,7 +106,7 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
         const int32_t most = t.layout->max_cols < MAX_COLS ? t.layout->max_cols : MAX_COLS;
         const int32_t rows = shapes[s].rows;
         const int32_t cols = wide ? most : shapes[s].cols;
-        if ((wide && kernel == ref) || height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
+        if ((wide && kernel == ref) || eb_check_height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
             continue;
         }
         for (int w = 0; w < (wide ? W_HALF : WEIGHTS); w++) {
@@ -158,9 +125,8 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
 
 static void bench(const eb_kernel_descriptor *kernel, uint32_t seed) {
     enum { ROWS = 16, COLS = 512, REPEATS = 8 };
-    run t = {kernel, kernel, eb_check_find_layout(kernel->layout), seed == 0 ? 1 : seed, {0, 0}};
-    if (t.layout == NULL) {
-        eb_check_write(": no packer for this layout\n");
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, kernel, seed)) {
         return;
     }
     const eb_check_buffer weights = pack(&t, ROWS, COLS, W_HALF);
@@ -170,7 +136,7 @@ static void bench(const eb_kernel_descriptor *kernel, uint32_t seed) {
         const uint64_t start = eb_check_ticks();
         ((tmatmat)kernel->function)(weights.data, (const int8_t *)input_block + EB_CHECK_GUARD,
                                     (int32_t *)(void *)(acc_block + EB_CHECK_GUARD), ROWS, COLS, TOKENS, COLS,
-                                    height(ROWS, t.layout), scratch_block + EB_CHECK_GUARD);
+                                    eb_check_height(ROWS, t.layout), scratch_block + EB_CHECK_GUARD);
         const uint64_t spent = eb_check_ticks() - start;
         least = spent < least ? spent : least;
     }

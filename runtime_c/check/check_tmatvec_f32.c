@@ -73,18 +73,9 @@ static int same(uint32_t a, uint32_t b) {
     return a == b || ((a & 0x7fffffffu) > infinity && (b & 0x7fffffffu) > infinity);
 }
 
-typedef struct {
-    const eb_kernel_descriptor *kernel;
-    const eb_kernel_descriptor *ref;
-    const eb_check_layout *layout;
-    uint32_t random;
-    eb_check_result result;
-} run;
-
-static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int kind) {
+static void check_one(eb_check_run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int kind) {
     const int32_t readable = (cols + 7) & ~7;
-    const int32_t multiple = t->layout->row_multiple;
-    const int32_t high = (int32_t)eb_check_steps(rows, multiple) * multiple;
+    const int32_t high = eb_check_height(rows, t->layout);
     eb_check_buffer x = eb_check_guard(input_block, 0, 4 * (uint32_t)readable);
     float *in = (float *)(void *)x.data;
     for (int32_t k = 0; k < readable; k++) { // past the end lies anything, NaN too
@@ -92,10 +83,8 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
     }
     eb_check_buffer acc = eb_check_guard(acc_block, 4 * (t->random >> 7 & 3), 4 * (uint32_t)high);
     eb_check_buffer scratch = eb_check_guard(scratch_block, 0, t->layout->scratch(rows, cols));
-    memset(acc.data, 0x5A, acc.bytes);
-    memset(scratch.data, 0xC3, scratch.bytes);
-    const uint32_t hash = eb_check_hash(x.data, x.bytes);
-    const uint32_t weight_hash = eb_check_hash(weights.data, weights.bytes);
+    eb_check_call c = {.weights = weights, .x = x, .acc = acc, .scratch = scratch};
+    eb_check_begin(&c);
     ((tmatvec)t->ref->function)(ref_weights, in, want, rows, cols, NULL);
     ((tmatvec)t->kernel->function)(weights.data, in, (float *)(void *)acc.data, rows, cols,
                                    scratch.bytes > 0 ? scratch.data : NULL);
@@ -105,32 +94,14 @@ static void check_one(run *t, eb_check_buffer weights, int32_t rows, int32_t col
         memcpy(&got, acc.data + 4 * r, sizeof got);
         what = same(got, eb_bits_of_f32(want[r])) ? what : "differs from ref";
     }
-    if (!eb_check_intact(&acc)) {
-        what = "wrote outside acc";
-    } else if (!eb_check_intact(&scratch)) {
-        what = "wrote outside scratch";
-    } else if (!eb_check_intact(&x) || eb_check_hash(x.data, x.bytes) != hash) {
-        what = "wrote to x";
-    } else if (!eb_check_intact(&weights) || eb_check_hash(weights.data, weights.bytes) != weight_hash) {
-        what = "wrote to w";
-    }
-    t->result.cases++;
-    if (what != NULL && t->result.failed++ < 3) {
-        eb_check_write("  ");
-        eb_check_write(t->kernel->variant);
-        eb_check_write(": ");
-        eb_check_write(what);
-        eb_check_write(", ");
-        eb_check_print_s32(rows);
-        eb_check_write(" rows, ");
-        eb_check_print_s32(cols);
-        eb_check_write(" columns, inputs ");
+    if (eb_check_end(t, &c, what, rows, cols)) {
+        eb_check_write(", inputs ");
         eb_check_write(input_names[kind]);
         eb_check_write("\n");
     }
 }
 
-static eb_check_buffer pack(run *t, int32_t rows, int32_t cols, int w) {
+static eb_check_buffer pack(eb_check_run *t, int32_t rows, int32_t cols, int w) {
     for (int32_t i = 0; i < rows * cols; i++) {
         trits[i] = make_trit(w, &t->random);
     }
@@ -141,10 +112,8 @@ static eb_check_buffer pack(run *t, int32_t rows, int32_t cols, int w) {
 
 static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
                             uint32_t seed) {
-    run t = {kernel, ref, eb_check_find_layout(kernel->layout), seed, {0, 0}};
-    if (ref == NULL || t.layout == NULL) {
-        eb_check_write("  no reference variant, or no packer for this layout\n");
-        t.result.failed = 1;
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, ref, seed)) {
         return t.result;
     }
     for (int32_t s = 0; s < SHAPES; s++) {
@@ -162,9 +131,8 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
 
 static void bench(const eb_kernel_descriptor *kernel, uint32_t seed) {
     enum { BENCH_ROWS = 8, REPEATS = 8 };
-    run t = {kernel, kernel, eb_check_find_layout(kernel->layout), seed == 0 ? 1 : seed, {0, 0}};
-    if (t.layout == NULL) {
-        eb_check_write(": no packer for this layout\n");
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, kernel, seed)) {
         return;
     }
     const eb_check_buffer weights = pack(&t, BENCH_ROWS, COLS, 2);

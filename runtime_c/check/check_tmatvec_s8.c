@@ -35,11 +35,6 @@ static EB_ALIGNED(16) uint8_t scratch_block[EB_CHECK_SCRATCH + 2 * EB_CHECK_GUAR
 static EB_ALIGNED(16) uint8_t acc_block[4 * EB_CHECK_MAX_ROWS + 16 + 2 * EB_CHECK_GUARD];
 static int32_t want[EB_CHECK_MAX_ROWS];
 
-// Rows rounded up to the layout's multiple.
-static int32_t height(int32_t rows, const eb_check_layout *layout) {
-    return (int32_t)eb_check_steps(rows, layout->row_multiple) * layout->row_multiple;
-}
-
 static int8_t make_trit(int kind, int32_t r, int32_t k, uint32_t *random) {
     int8_t sign = (eb_check_random(random) >> 9 & 1) != 0 ? 1 : -1;
     uint32_t roll = eb_check_below(random, 16);
@@ -84,23 +79,6 @@ static void make_inputs(int kind, int8_t *x, int32_t rows, int32_t cols, int32_t
     }
 }
 
-static void complain(const eb_kernel_descriptor *kernel, const char *what, int32_t rows, int32_t cols, int w,
-                     int x) {
-    eb_check_write("  ");
-    eb_check_write(kernel->variant);
-    eb_check_write(": ");
-    eb_check_write(what);
-    eb_check_write(", ");
-    eb_check_print_s32(rows);
-    eb_check_write(" rows, ");
-    eb_check_print_s32(cols);
-    eb_check_write(" columns, weights ");
-    eb_check_write(weight_names[w]);
-    eb_check_write(", inputs ");
-    eb_check_write(input_names[x]);
-    eb_check_write("\n");
-}
-
 // What is wrong after a call, or null. `row` is set when it is a value.
 static const char *verdict(const int32_t *acc, int32_t rows, int32_t *row) {
     for (int32_t r = 0; r < rows; r++) {
@@ -112,47 +90,31 @@ static const char *verdict(const int32_t *acc, int32_t rows, int32_t *row) {
     return NULL;
 }
 
-typedef struct {
-    const eb_kernel_descriptor *kernel;
-    const eb_kernel_descriptor *ref;
-    const eb_check_layout *layout;
-    uint32_t random;
-    eb_check_result result;
-} run;
-
 // One matrix, packed already, with one kind of input.
-static void check_inputs(run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int w, int kind) {
+static void check_inputs(eb_check_run *t, eb_check_buffer weights, int32_t rows, int32_t cols, int w,
+                         int kind) {
     int32_t readable = (cols + 15) & ~15;
-    int32_t high = height(rows, t->layout);
+    int32_t high = eb_check_height(rows, t->layout);
     eb_check_buffer x = eb_check_guard(input_block, 0, (uint32_t)readable);
     make_inputs(kind, (int8_t *)x.data, rows, cols, readable, &t->random);
     // Accumulators promise 4-byte alignment only; scratch promises exactly its size.
     eb_check_buffer acc = eb_check_guard(acc_block, 4 * (t->random >> 7 & 3), 4 * (uint32_t)high);
     eb_check_buffer scratch = eb_check_guard(scratch_block, 0, t->layout->scratch(rows, cols));
-    memset(acc.data, 0x5A, acc.bytes);
-    memset(scratch.data, 0xC3, scratch.bytes);
     memset(want, 0x3C, sizeof want);
-    uint32_t hash = eb_check_hash(x.data, x.bytes);
-    uint32_t weight_hash = eb_check_hash(weights.data, weights.bytes < 4096 ? weights.bytes : 4096);
+    eb_check_call c = {.weights = weights, .x = x, .acc = acc, .scratch = scratch};
+    eb_check_begin(&c);
 
     ((tmatvec)t->ref->function)(ref_weights, (const int8_t *)x.data, want, rows, cols, NULL);
     ((tmatvec)t->kernel->function)(weights.data, (const int8_t *)x.data, (int32_t *)(void *)acc.data, rows,
                                    cols, scratch.bytes > 0 ? scratch.data : NULL);
     int32_t row = -1;
     const char *what = verdict((const int32_t *)(const void *)acc.data, rows, &row);
-    if (!eb_check_intact(&acc)) {
-        what = "wrote outside acc";
-    } else if (!eb_check_intact(&scratch)) {
-        what = "wrote outside scratch";
-    } else if (!eb_check_intact(&x) || eb_check_hash(x.data, x.bytes) != hash) {
-        what = "wrote to x";
-    } else if (!eb_check_intact(&weights) ||
-               eb_check_hash(weights.data, weights.bytes < 4096 ? weights.bytes : 4096) != weight_hash) {
-        what = "wrote to w";
-    }
-    t->result.cases++;
-    if (what != NULL && t->result.failed++ < 3) {
-        complain(t->kernel, what, rows, cols, w, kind);
+    if (eb_check_end(t, &c, what, rows, cols)) {
+        eb_check_write(", weights ");
+        eb_check_write(weight_names[w]);
+        eb_check_write(", inputs ");
+        eb_check_write(input_names[kind]);
+        eb_check_write("\n");
         if (row >= 0) {
             eb_check_write("    row ");
             eb_check_print_s32(row);
@@ -165,7 +127,7 @@ static void check_inputs(run *t, eb_check_buffer weights, int32_t rows, int32_t 
     }
 }
 
-static eb_check_buffer pack(run *t, int32_t rows, int32_t cols, int w) {
+static eb_check_buffer pack(eb_check_run *t, int32_t rows, int32_t cols, int w) {
     const eb_check_layout *plain = eb_check_find_layout(t->ref->layout);
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t k = 0; k < cols; k++) {
@@ -183,10 +145,8 @@ static int32_t widest(const eb_check_layout *layout) {
 
 static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_descriptor *ref,
                             uint32_t seed) {
-    run t = {kernel, ref, eb_check_find_layout(kernel->layout), seed, {0, 0}};
-    if (ref == NULL || t.layout == NULL) {
-        eb_check_write("  no reference variant, or no packer for this layout\n");
-        t.result.failed = 1;
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, ref, seed)) {
         return t.result;
     }
     for (int32_t s = 0; s < SHAPES; s++) {
@@ -197,7 +157,7 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
         int32_t multiple = t.layout->row_multiple;
         int32_t rows = wide ? (multiple < 16 ? multiple : 16) : shapes[s].rows;
         int32_t cols = wide ? widest(t.layout) : shapes[s].cols;
-        if (height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
+        if (eb_check_height(rows, t.layout) > (int32_t)EB_CHECK_MAX_ROWS) {
             continue;
         }
         for (int w = 0; w < WEIGHTS; w++) {
@@ -225,9 +185,8 @@ static eb_check_result test(const eb_kernel_descriptor *kernel, const eb_kernel_
 
 static void bench(const eb_kernel_descriptor *kernel, uint32_t seed) {
     enum { ROWS = 16, COLS = 512, REPEATS = 8 };
-    run t = {kernel, kernel, eb_check_find_layout(kernel->layout), seed == 0 ? 1 : seed, {0, 0}};
-    if (t.layout == NULL) {
-        eb_check_write(": no packer for this layout\n");
+    eb_check_run t;
+    if (!eb_check_open(&t, kernel, kernel, seed)) {
         return;
     }
     eb_check_buffer weights = pack(&t, ROWS, COLS, W_HALF);

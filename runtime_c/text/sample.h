@@ -32,6 +32,7 @@ typedef struct {
 void eb_rng_seed(eb_rng *r, uint64_t seed);
 uint32_t eb_rng_next(eb_rng *r);
 
+// edgebit/serve/library.py reads these lines.
 typedef struct {
     float temperature;        // >= 0; 0: the likeliest token
     float top_p;              // 0 < p <= 1; 1: all

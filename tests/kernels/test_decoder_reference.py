@@ -234,6 +234,7 @@ def test_weights_are_checked() -> None:
         (dataclasses.replace(good, trits=good.trits[:-1]), r"not int8 \(96, 48\)"),
         (dataclasses.replace(good, trits=good.trits * 2), "not -1, 0 or"),
         (dataclasses.replace(good, scale=np.full((1, 1), np.inf, np.float32)), "NaN or infinite"),
+        (dataclasses.replace(good, scale=np.full((1, 1), 1e-39, np.float32)), "1e-39 has no inverse"),
         (dataclasses.replace(good, scale=np.ones((3, 1), np.float32)), r"scales of the shape \(3, 1\)"),
         (dataclasses.replace(good, divisor=3.0), "does not belong to its scale"),
         (dataclasses.replace(good, divisor=float("nan")), "does not belong to its scale"),

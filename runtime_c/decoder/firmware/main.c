@@ -25,7 +25,6 @@ static int init_status;
 static uint32_t ids[EB_D_CONTEXT + 1]; // the sequence; one more than there are positions for
 static int32_t count;                  // of the sequence
 static int32_t taken;                  // of which keys and values are there
-static int hashed;
 
 static eb_tokenizer words;
 static eb_detokenizer shown;
@@ -216,24 +215,6 @@ static void do_read(const eb_request *rq, uint8_t *p, result *r) {
     r->bytes = rq->arg;
 }
 
-static void do_hashes(const eb_request *rq, uint8_t *p, result *r) {
-    if (!hashed) {
-        r->status = EB_LINK_ERR_NO_TRACE;
-        return;
-    }
-    if (!fits(rq->offset, 0, EB_APP_LAYERS)) {
-        r->status = EB_LINK_ERR_RANGE;
-        return;
-    }
-    uint32_t n = EB_APP_LAYERS - rq->offset;
-    n = n < EB_LINK_PAYLOAD_MAX / 4 ? n : EB_LINK_PAYLOAD_MAX / 4;
-    for (uint32_t i = 0; i < n; i++) {
-        eb_put32(p + 4 * i, eb_trace_crc(rq->offset + i));
-    }
-    r->arg = EB_APP_LAYERS;
-    r->bytes = 4 * n;
-}
-
 static void do_run(const eb_request *rq, uint8_t *p, result *r) {
     if (rq->entry == STEP) {
         do_step(rq, p, r);
@@ -260,7 +241,7 @@ static void answer(const eb_request *rq) {
             do_read(rq, p, &r);
             break;
         case EB_LINK_HASHES:
-            do_hashes(rq, p, &r);
+            hashes_of(rq, p, &r);
             break;
         case EB_LINK_SEGMENT:
             if (within(rq->index, EB_APP_SEGMENTS)) {
