@@ -13,11 +13,9 @@
 //
 //   x        (n, h, w, c) int8
 //   y        (n, oh, ow, outs) int8. Rows are copied before the outputs that need them first are written, so
-//   y
-//            may overlap x as far as when pixels are computed one by one (edgebit/ops/linear.py).
+//            y may overlap x as far as when pixels are computed one by one (edgebit/ops/linear.py).
 //   scratch  16-byte aligned: packed words at 0, rows at rows_at, outputs of four lanes that are not all
-//   there
-//            at own_at. edgebit/ops/dots_c.py computes the size.
+//            there at own_at. edgebit/ops/dots_c.py computes the size.
 #ifndef EDGEBIT_CONV2D_DOTS_H
 #define EDGEBIT_CONV2D_DOTS_H
 

@@ -2,8 +2,7 @@
 // Convolutions by tiles of eight packed pixels (see conv2d_tiles.h) whose kernels requantise what they sum.
 //
 //   scratch  16-byte aligned: packed windows at 0; at own_at copies of windows, then the outputs of a short
-//   tile; one
-//            pixel of padding at pad_at. edgebit/ops/tiles_c.py computes the size.
+//            tile; one pixel of padding at pad_at. edgebit/ops/tiles_c.py computes the size.
 #ifndef EDGEBIT_CONV2D_FUSED_H
 #define EDGEBIT_CONV2D_FUSED_H
 

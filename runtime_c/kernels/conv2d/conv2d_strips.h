@@ -5,12 +5,10 @@
 //
 //   x        (n, h, w, c) int8
 //   y        (n, oh, ow, outs) int8 or binary32, as the epilogue says. What an output row needs is packed
-//   before
-//            any of it is written, and no input row is read twice, so y may overlap x at least as far as when
-//            pixels are computed one by one (edgebit/ops/linear.py).
+//            before any of it is written, and no input row is read twice, so y may overlap x at least as
+//            far as when pixels are computed one by one (edgebit/ops/linear.py).
 //   scratch  16-byte aligned: kh packed rows at 0, sums at acc_at, outputs of four pairs or sums of a pixel
-//   at
-//            own_at, one padded input row at line_at. edgebit/ops/strips_c.py computes the size.
+//            at own_at, one padded input row at line_at. edgebit/ops/strips_c.py computes the size.
 #ifndef EDGEBIT_CONV2D_STRIPS_H
 #define EDGEBIT_CONV2D_STRIPS_H
 

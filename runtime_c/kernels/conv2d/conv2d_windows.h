@@ -5,9 +5,8 @@
 //   x        (n, h, w, c) int8
 //   w        (outs, kh * kw * c) trits packed for `product`
 //   y        (n, oh, ow, outs) int8 or binary32, as the epilogue says. The windows of all pixels of one
-//   product
-//            are read whole before any of them is written, so y may overlap x as far as when pixels are
-//            computed one by one (edgebit/ops/linear.py).
+//            product are read whole before any of them is written, so y may overlap x as far as when pixels
+//            are computed one by one (edgebit/ops/linear.py).
 //   scratch  16-byte aligned: sums [pixels][acc_step] at 0, gathered windows `step` bytes apart at
 //            conv.window_at (only when conv.gather), the kernel's own scratch at conv.kernel_at.
 //            edgebit/ops/windows_c.py computes the size.

@@ -3,13 +3,12 @@
 //
 //   x        (n, h, w, c) int8
 //   y        (n, oh, ow, c) int8. A band's outputs are kept in scratch until all its inputs have been read,
-//   and
-//            later bands read no input row above their own windows, so y may overlap x as far as when pixels
-//            are computed one by one (edgebit/ops/linear.py). The same holds for chunks of rows when the
-//            image is turned: the kernel's rows are then the image's columns, all of which fit one band.
+//            and later bands read no input row above their own windows, so y may overlap x as far as when
+//            pixels are computed one by one (edgebit/ops/linear.py). The same holds for chunks of rows when
+//            the image is turned: the kernel's rows are then the image's columns, all of which fit one
+//            band.
 //   scratch  16-byte aligned: the band's outputs at 0, the kernel's plane at plane_at, one pixel of padding
-//   at
-//            pad_at. edgebit/ops/depthwise_c.py computes the size.
+//            at pad_at. edgebit/ops/depthwise_c.py computes the size.
 #ifndef EDGEBIT_DEPTHWISE3X3_H
 #define EDGEBIT_DEPTHWISE3X3_H
 

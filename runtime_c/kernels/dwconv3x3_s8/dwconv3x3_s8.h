@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A band of rows of a 3 x 3 depthwise convolution, int8 weights and activations, requantised:
 //   y[i * y_row + u * y_pixel + c] = eb_requant(sum over ky, kx of w[3 ky + kx][c] * in(stride * i + ky,
-//   stride * u + kx, c),
-//       &job->requant, &entries[c])     i < band, u < outs, c < channels
+//       stride * u + kx, c), &job->requant, &entries[c])     i < band, u < outs, c < channels
 // in(r, v, c) is input row r of the band at column v of the window: padding for v < lead and for
 // v >= lead + inside, else job->row[r].at[(v - lead) * job->row[r].step + c].
 // int32 sums; the exporter proves |sum| <= 128 * sum |w| of the channel < 2^31, and eb_requant's bounds.

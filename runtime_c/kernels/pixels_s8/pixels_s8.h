@@ -4,8 +4,7 @@
 //   w        (rows, cols) int8 weights, packed by the layout the file names; starts at a multiple of 16 bytes
 //   x        packed pixels, as for tpixels_s8
 //   acc      [rows][2][4] int32, 16-byte aligned: acc[r][h][j] is the sum of pixel 2j + h. The exporter
-//   proves
-//            |acc| <= 128 * sum |w| of the row < 2^31.
+//            proves |acc| <= 128 * sum |w| of the row < 2^31.
 //   rows, cols >= 1
 //
 // No buffers overlap. A variant is declared where it is used, as EB_PIXELS_S8_DECL(eb_pixels_s8__<isa>).

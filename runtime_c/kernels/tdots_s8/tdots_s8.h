@@ -3,8 +3,7 @@
 //
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   x        words of two int16 inputs, 16-byte aligned; four words hold columns k..k + 3 (k a multiple of
-//   4):
-//            (low, high) = (in[0][k], in[0][k+2]), (in[1][k], in[1][k+2]), (in[0][k+1], in[0][k+3]),
+//            4): (low, high) = (in[0][k], in[0][k+2]), (in[1][k], in[1][k+2]), (in[0][k+1], in[0][k+3]),
 //            (in[1][k+1], in[1][k+3]). Inputs are int8 values; readable to `stride` columns, where halves
 //            past cols hold anything and must not change a result. stride is cols rounded up to 16.
 //   acc      [2][rows rounded up to the layout's row multiple] int32, 4-byte aligned. The exporter proves

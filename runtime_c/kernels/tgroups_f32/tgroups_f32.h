@@ -8,15 +8,13 @@
 //
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   scales   [groups][row_step] binary32, groups = cols / group rounded up; row_step is rows rounded up to
-//   the
-//            layout's row multiple; entries past rows are finite
+//            the layout's row multiple; entries past rows are finite
 //   x        [cols] finite; starts at a multiple of 16 bytes; readable up to cols rounded up to 8 elements,
 //            where elements past cols hold anything (NaN too) and must not change a result
 //   acc      [row_step] binary32, 4-byte aligned; entries past rows are scratch
 //   rows, cols >= 1; group a multiple of 16 up to 65536 (the last one may be shorter)
 //   scratch  16-byte aligned: 4 bytes a group, rounded up to 16, and then as much as Layout.scratch(stem,
-//   rows,
-//            cols) says
+//            rows, cols) says
 //
 // No buffers overlap. A variant is declared where it is used, as EB_TGROUPS_F32_DECL(eb_tgroups_f32__<isa>).
 #ifndef EDGEBIT_TGROUPS_F32_H

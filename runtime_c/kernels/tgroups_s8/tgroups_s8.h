@@ -8,16 +8,14 @@
 //
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   scales   [groups][row_step] binary32, groups = cols / group rounded up; row_step is rows rounded up to
-//   the
-//            layout's row multiple; entries past rows are finite
+//            the layout's row multiple; entries past rows are finite
 //   x        [cols] int8, any values; starts at a multiple of 16 bytes; readable up to cols rounded up to 16,
 //            where bytes past cols hold anything and must not change a result
 //   d        [units] binary32: what a unit of x counts; units is 1 (one for all groups) or groups
 //   acc      [row_step] binary32, 4-byte aligned; entries past rows are scratch
 //   rows, cols >= 1; group a multiple of 16 up to 65536 (the last one may be shorter)
 //   scratch  16-byte aligned: 4 bytes a group, rounded up to 16, and then as much as Layout.scratch(stem,
-//   rows,
-//            cols) says
+//            rows, cols) says
 //
 // No buffers overlap. A variant is declared where it is used, as EB_TGROUPS_S8_DECL(eb_tgroups_s8__<isa>).
 #ifndef EDGEBIT_TGROUPS_S8_H

@@ -4,12 +4,10 @@
 //
 //   w         (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   x         [tokens] rows of int8, any values, x_step bytes apart; x and x_step are multiples of 16; rows
-//   are
-//             readable up to cols rounded up to 16, where bytes past cols hold anything and must not change a
-//             result
+//             are readable up to cols rounded up to 16, where bytes past cols hold anything and must not
+//             change a result
 //   acc       [tokens] rows of int32, acc_step elements apart, 4-byte aligned, each as long as rows rounded
-//   up
-//             to the layout's row multiple; entries past rows are scratch. Bounds as for tmatvec_s8.
+//             up to the layout's row multiple; entries past rows are scratch. Bounds as for tmatvec_s8.
 //   rows, cols >= 1; 1 <= tokens <= EB_TMATMAT_TOKENS
 //   scratch   16-byte aligned, as large as Layout.scratch(stem, rows, cols) says; may be null when that is 0
 //

@@ -11,10 +11,9 @@
 //            16-byte aligned; readable to stride, where words past cols hold anything and must not change a
 //            result. stride is a multiple of 12.
 //   acc      [blocks][rows][4] words, 16-byte aligned: acc[b][r][j] holds the sums of pixels 2j and 2j + 1
-//   over
-//            block b of the columns. How many blocks there are follows from the weights (the layout's
-//            `blocks`): columns are cut so that in every row of a block the nonzero trits number at most 255,
-//            so that |sum| <= 255 * 128 < 2^15.
+//            over block b of the columns. How many blocks there are follows from the weights (the layout's
+//            `blocks`): columns are cut so that in every row of a block the nonzero trits number at most
+//            255, so that |sum| <= 255 * 128 < 2^15.
 //   rows, cols >= 1
 //   scratch  16-byte aligned, as large as Layout.scratch(stem, rows, cols) says; may be null when that is 0
 //

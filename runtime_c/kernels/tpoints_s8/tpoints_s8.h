@@ -9,8 +9,8 @@
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   entries  [rows], no shift less than 2
 //   y        [pixels][rows] int8, 16-byte aligned. It may overlap x if no pixel's outputs reach the inputs of
-//   later
-//            pixels: variants write a pixel when its inputs, and those of the pixels before, have been read.
+//            later pixels: variants write a pixel when its inputs, and those of the pixels before, have
+//            been read.
 //   requant  pre_shift is 0
 //   rows, cols, pixels >= 1
 //   scratch  16-byte aligned, as large as Layout.scratch(stem, rows, cols) says
