@@ -47,6 +47,7 @@ def _declarations() -> str:
     """The library's C declarations, and of the sampler's the settings that they name."""
     runtime = data_dir("runtime_c")
     sampler = (runtime / "text" / "sample.h").read_text(encoding="utf-8")
+    settings: str
     [settings] = re.findall(r"typedef struct \{[^}]*\} eb_sampling;", sampler)
     header = (runtime / "decoder" / "library" / "library.h").read_text(encoding="utf-8")
     return settings + re.sub(r"^#.*$", "", header, flags=re.MULTILINE)

@@ -78,11 +78,11 @@ def isa_of(variant: str) -> str:
 
 
 def planted(folder: Path, file: str, text: str, bug: str) -> Path:
-    """A copy of the runtime in `folder` where `bug` stands for `text` in the kernels' file of that name."""
+    """A copy of the runtime in `folder` where `bug` stands for `text` in the one file of that name, or path's end."""
     runtime = folder / "runtime_c"
     for part in ("include", "kernels", "check"):
         shutil.copytree(RUNTIME / part, runtime / part)
-    path = next((runtime / "kernels").glob(f"*/{Path(file).name}"))
+    (path,) = runtime.rglob(file)
     source = path.read_text()
     assert text in source, f"{file} has no {text!r}"
     path.write_text(source.replace(text, bug))

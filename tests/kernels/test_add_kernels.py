@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Kernel, Machine, build, kernels
+from check_runner import Kernel, Machine, build, kernels, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qemu_machine import QemuMachine, close, open_machine
@@ -77,12 +77,12 @@ def test_sums_equal_numpy(loaded: Loaded) -> None:
 
 def test_a_planted_bug_is_found(tmp_path: Path) -> None:
     """One wrong shift in the assembly, and the comparison fails: it looks at what the kernel computes."""
-    source = tmp_path / "add_s8__armv6m.c"
-    text = (RUNTIME / "kernels" / "add_s8" / "add_s8__armv6m.c").read_text()
-    assert text.count('"lsls r7, r4, #8') == 1
-    source.write_text(text.replace('"lsls r7, r4, #8', '"lsls r7, r4, #7'))
+    file = "add_s8__armv6m.c"
+    runtime = planted(tmp_path, file, '"lsls r7, r4, #8', '"lsls r7, r4, #7')
+    source = runtime / "kernels" / "add_s8" / file
     kernel = Kernel(source, "add_s8", "armv6m", "none")
-    machine = Machine("cortex-m0plus", build("cortex-m0plus", [source], tmp_path / "bad.elf", kernel.symbol))
+    elf = build("cortex-m0plus", [source], tmp_path / "bad.elf", kernel.symbol, runtime=runtime)
+    machine = Machine("cortex-m0plus", elf)
     a, b = np.full((1, 1, 8), 77, np.int8), np.zeros((1, 8), np.int8)
     got = added(machine, kernel, (1, 1, 8), [1, 1, 0, 0, -128, 127], a, b, "new")
     assert (got == a).any()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from check_runner import RUNTIME, Kernel, Machine, build, kernels, run_tester
+from check_runner import RUNTIME, Kernel, Machine, build, kernels, planted, run_tester
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -186,14 +185,9 @@ PLANTED = [
 def test_a_planted_bug_is_found(core: str, variant: str, text: str, bug: str, tmp_path: Path) -> None:
     if not any(k.variant == variant for k in kernels(core, FAMILY)):
         pytest.skip(f"this machine has no {variant}")
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    folder = runtime / "kernels" / FAMILY
-    (path,) = (
-        p for n in (f"{FAMILY}__{variant}.c", f"t2r8_{variant}.h") if text in (p := folder / n).read_text()
-    )
-    path.write_text(path.read_text().replace(text, bug))
+    files = (f"{FAMILY}__{variant}.c", f"t2r8_{variant}.h")
+    (file,) = (f for f in files if text in (RUNTIME / "kernels" / FAMILY / f).read_text())
+    runtime = planted(tmp_path, file, text, bug)
     report = run_tester(core, tmp_path, [FAMILY], ["-Wno-error"], runtime=runtime)
     assert report.exit == 1, report.text
     assert report.variants[f"{FAMILY}__{variant}"][1] > 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import c_harness
 import numpy as np
 import pytest
-from check_runner import RUNTIME, kernels, run_tester
+from check_runner import kernels, planted, run_tester
 from edgebit.exporters.pipeline import ExportMeta, export_model
 
 from edgebit.bench.folder import open_export
@@ -189,12 +188,7 @@ def test_a_planted_bug_is_found(core: str, stem: str, text: str, bug: str, tmp_p
     family = stem.split("__")[0]
     if not any(k.path.stem == stem for k in kernels(core, family)):
         pytest.skip(f"this machine cannot run {stem}")
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    path = runtime / "kernels" / family / f"{stem}.c"
-    assert text in path.read_text()
-    path.write_text(path.read_text().replace(text, bug))
+    runtime = planted(tmp_path, f"{stem}.c", text, bug)
     report = run_tester(core, tmp_path, [family], ["-Wno-error"], runtime=runtime)
     assert report.exit == 1, report.text
     assert report.variants[stem][1] > 0

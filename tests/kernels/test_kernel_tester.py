@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_runner import RUNTIME, Machine, build_tester, kernels, kernels_under_test, run_tester
+from check_runner import Machine, build_tester, kernels, kernels_under_test, planted, run_tester
 
 from edgebit.layouts.base import layout_of
 
@@ -167,12 +167,7 @@ PLANTED = [
 def test_a_planted_bug_is_found(
     core: str, file: str, text: str, bug: str, message: str, tmp_path: Path
 ) -> None:
-    runtime = tmp_path / "runtime_c"
-    for folder in ("include", "kernels", "check"):
-        shutil.copytree(RUNTIME / folder, runtime / folder)
-    source = (runtime / file).read_text()
-    assert text in source
-    (runtime / file).write_text(source.replace(text, bug))
+    runtime = planted(tmp_path, file, text, bug)
     report = run_tester(core, tmp_path, runtime=runtime)
     assert report.exit == 1, report.text
     assert report.variants[f"tmatvec_s8__{FAST[core]}"][1] > 0

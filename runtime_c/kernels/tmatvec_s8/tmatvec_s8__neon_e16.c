@@ -11,8 +11,7 @@
 // and |256 Ti| <= 256 * 128 * cols < 2^31 for every cols the layout allows (65535).
 // Cost (instructions per weight): 0.377 at 640 x 2560, 0.390 at 128 x 640, 0.48 at 10 x 64.
 // Scratch: none.
-#include <arm_neon.h>
-
+#include "tmatvec_s8/e16k_neon.h"
 #include "tmatvec_s8/tmatvec_s8.h"
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_e16);
@@ -56,15 +55,6 @@ EB_INLINE void e16k_step(int32x4_t a[6], int32x4_t b[6], const uint8_t *bytes, i
     b[5] = e16k_dot(b[5], u, x);
 }
 
-EB_INLINE void e16k_store(int32_t *acc, const int32x4_t s[6]) {
-    const int32x4_t s0123 = vpaddq_s32(vpaddq_s32(s[0], s[1]), vpaddq_s32(s[2], s[3]));
-    const int32x4_t s4545 = vpaddq_s32(vpaddq_s32(s[4], s[5]), vpaddq_s32(s[4], s[5]));
-    const int32x4_t s1234 = vextq_s32(s0123, s4545, 1);
-    const int32x4_t s5 = vdupq_laneq_s32(s4545, 1);
-    vst1q_s32(acc, vshrq_n_s32(vsubq_s32(vmulq_n_s32(s0123, 3), s1234), 8));
-    vst1q_lane_s32(acc + 4, vshrq_n_s32(vsubq_s32(vmulq_n_s32(s4545, 3), s5), 8), 0);
-}
-
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_e16) {
     (void)scratch;
     const int32_t steps = (cols + 15) >> 4;
@@ -83,8 +73,8 @@ EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_e16) {
             e16k_step(a, b, w, vld1q_s8(at));
             w += 32;
         }
-        e16k_store(acc + r, a);
-        e16k_store(acc + r + 5, b);
+        eb_e16k_store(acc + r, a, 1);
+        eb_e16k_store(acc + r + 5, b, 1);
     }
 }
 

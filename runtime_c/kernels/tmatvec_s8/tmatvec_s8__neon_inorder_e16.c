@@ -18,8 +18,7 @@
 // tests/tools/inorder_cycles.py): 0.325; tmatvec_s8__neon_e16 takes 0.491 as clang and 0.719 as GCC order it.
 //
 // Scratch: none.
-#include <arm_neon.h>
-
+#include "tmatvec_s8/e16k_neon.h"
 #include "tmatvec_s8/tmatvec_s8.h"
 
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_inorder_e16);
@@ -95,23 +94,14 @@ EB_INLINE const uint8_t *e16k_rows(const uint8_t *w, const int8_t *x, int32_t gr
 }
 // clang-format on
 
-EB_INLINE void e16k_store(int32_t *acc, const int32x4_t *s) {
-    const int32x4_t s0123 = vpaddq_s32(vpaddq_s32(s[0], s[2]), vpaddq_s32(s[4], s[6]));
-    const int32x4_t s4545 = vpaddq_s32(vpaddq_s32(s[8], s[10]), vpaddq_s32(s[8], s[10]));
-    const int32x4_t s1234 = vextq_s32(s0123, s4545, 1);
-    const int32x4_t s5 = vdupq_laneq_s32(s4545, 1);
-    vst1q_s32(acc, vshrq_n_s32(vsubq_s32(vmulq_n_s32(s0123, 3), s1234), 8));
-    vst1q_lane_s32(acc + 4, vshrq_n_s32(vsubq_s32(vmulq_n_s32(s4545, 3), s5), 8), 0);
-}
-
 EB_TMATVEC_S8_DECL(eb_tmatvec_s8__neon_inorder_e16) {
     (void)scratch;
     const int32_t steps = (cols + 15) >> 4;
     for (int32_t r = 0; r < rows; r += 10) {
         int32x4_t s[12];
         w = e16k_rows(w, x, steps, s);
-        e16k_store(acc + r, s);
-        e16k_store(acc + r + 5, s + 1);
+        eb_e16k_store(acc + r, s, 2);
+        eb_e16k_store(acc + r + 5, s + 1, 2);
     }
 }
 
