@@ -83,11 +83,13 @@ class _Band:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of the kernel: outputs of a line, its inputs in the image, and which input rows are padding."""
+    """One call of the kernel: outputs of a line, its inputs in the image, which input rows are padding, and how many
+    output rows are wanted."""
 
     outs: int
     inside: int
     padded: tuple[bool, ...]
+    wanted: int
     edges: int  # outputs whose windows reach columns of padding
 
 
@@ -133,7 +135,8 @@ def _calls(g: Window, b: _Band) -> list[_Call]:
         size, start = (g.h, y * stride - top) if b.turned else (g.w, -left)
         padded = tuple(not 0 <= first + r < lines for r in range(b.rows))
         edges = sum(not 0 <= start + u * stride <= size - 3 for u in range(outs))
-        found.append(_Call(outs, _line(size, outs, start, stride), padded, edges))
+        wanted = g.ow if b.turned else min(b.band, g.oh - y)
+        found.append(_Call(outs, _line(size, outs, start, stride), padded, wanted, edges))
     return found
 
 
@@ -189,7 +192,7 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
 
     mac: products, those of rows past the last included, and of channels computed twice. band: bands; channel:
     channels of bands. pair: pairs of input rows packed; inside: pairs of inputs, of which beside: with a row of
-    padding. sum, sum2: columns of outputs at stride 1 and 2; add: nonzero weights times those. output, output2:
+    padding, both: without. whole: columns of outputs of bands all of whose rows are wanted. sum, sum2: columns of outputs at stride 1 and 2; add: nonzero weights times those. output, output2:
     outputs of whole bands at stride 1 and 2, of which shifted: those with a pre-shift, clamped: those to less than
     int8. copy: outputs copied from scratch. edge: outputs whose windows reach columns of padding; part: those of the
     last channels, where they are fewer than are computed together.
@@ -213,6 +216,8 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         "pair": len(inside) * channels,
         "inside": channels * sum(c.inside for c, _ in inside),
         "beside": channels * sum(c.inside for c, mixed in inside if mixed),
+        "both": channels * sum(c.inside for c, mixed in inside if not mixed),
+        "whole": channels * sum(c.outs for c in calls if c.wanted == b.band),
         "sum": columns * one,
         "sum2": columns * (not one),
         "add": columns // channels * int(np.count_nonzero(w.values)),

@@ -72,6 +72,7 @@ EB_INLINE void eb_depthwise3x3(const eb_depthwise3x3_params *p, const int8_t *x,
         for (int32_t left = p->oh; left > 0; left -= p->chunk, iy += p->chunk * p->stride_h) {
             int32_t made = left < p->chunk ? left : p->chunk;
             int32_t at = p->turned ? -p->pad_left : iy;
+            job.wanted = p->turned ? p->ow : made;
             const int8_t *from = x;
             if (p->turned) {
                 from += eb_depthwise3x3_line(&job, made, iy, p->h) * x_row;

@@ -17,7 +17,7 @@
 #include "dwconv3x3_s8/any.h"
 
 _Static_assert(sizeof(void *) != 4 ||
-                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
+                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 72),
                "the assembly addresses these fields");
 
 void eb_dwconv3x3_band__armv7em(const void *w, const eb_requant_entry *entries, const eb_dwconv3x3_job *job);
@@ -82,7 +82,7 @@ __asm__(".syntax unified\n"
         "ldr r10, [sp]\n ldr r9, [sp, #12]\n"
         "ldr r2, [r10, #60]\n ldr r11, [r10, #36]\n ldr r12, [r10, #16]\n"
         "add r12, r12, r12, lsl #2\n add r11, r11, r12, lsl #3\n"
-        "add r8, r2, r2, lsl #1\n add lr, r10, #68\n mov r12, #4\n"
+        "add r8, r2, r2, lsl #1\n add lr, r10, #72\n mov r12, #4\n"
         "2:\n"
         "ldm lr!, {r0, r3, r4, r5}\n"
         "ldr r10, [sp, #16]\n add r0, r0, r9\n add r1, r4, r9\n"

@@ -43,6 +43,7 @@ typedef struct {
     eb_requant_params requant;
     int32_t step;              // of rows that are no padding
     int32_t y_pixel;           // bytes from one output of a row to the next
+    int32_t wanted;            // output rows that are read, 1..band: a kernel may leave out those after them
     eb_dw_row row[EB_DW_ROWS]; // readable: the first stride * (band - 1) + 3, rounded up to 2
 } eb_dwconv3x3_job;
 

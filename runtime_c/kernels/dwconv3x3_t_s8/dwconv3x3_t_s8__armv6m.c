@@ -18,7 +18,8 @@
 #include "dwconv3x3_t_s8/dwcols.h"
 
 _Static_assert(sizeof(void *) != 4 ||
-                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
+                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, wanted) == 68 &&
+                    offsetof(eb_dwconv3x3_job, row) == 72),
                "the assembly addresses these fields");
 
 void eb_dwconv3x3_t_s8__armv6m_one(const void *w, const eb_requant_entry *entries,
@@ -68,23 +69,40 @@ void eb_dwconv3x3_t_s8__armv6m_two(const void *w, const eb_requant_entry *entrie
 #define EACH_B(WHAT, P, a) EACH_C(WHAT, P, a, m) EACH_C(WHAT, P, a, z) EACH_C(WHAT, P, a, p)
 #define EACH(WHAT, P) EACH_B(WHAT, P, m) EACH_B(WHAT, P, z) EACH_B(WHAT, P, p)
 
-// A pixel: clamped values above qmax jump to label `far` and come back to `back`.
-#define CLAMP(v, low, far, back)                                                                             \
+// A pixel: values below qmin jump to label `low` (in the direction `to`), those above qmax to `high`, and back to `on`.
+#define CLAMP(v, low, high, on, to)                                                                          \
     "muls " v ", r6\n adds " v ", " v ", r5\n asrs " v ", r3\n"                                              \
-    "cmp " v ", r11\n bge " #low "f\n mov " v ", r11\n" #low ":\n cmp " v ", r12\n bgt " #far "f\n" #back ":\n"
-#define WORD(k)                                                                                              \
-    "ldmia r0!, {r4}\n sxth r7, r4\n subs r4, r4, r7\n asrs r4, r4, #16\n"                                   \
-    CLAMP("r7", 3##k, 4##k, 5##k) "strb r7, [r2]\n" CLAMP("r4", 6##k, 7##k, 8##k) "strb r4, [r2, r1]\n"
-#define FAR(k) "4" #k ":\n mov r7, r12\n b 5" #k "b\n 7" #k ":\n mov r4, r12\n b 8" #k "b\n"
+    "cmp " v ", r11\n blt " #low #to "\n cmp " v ", r12\n bgt " #high #to "\n" #on ":\n"
+// The first and the second pixel of a word, and both.
+#define FIRST(k, to)                                                                                         \
+    "ldmia r0!, {r4}\n sxth r7, r4\n subs r4, r4, r7\n asrs r4, r4, #16\n" CLAMP("r7", 3##k, 4##k, 5##k, to)   \
+    "strb r7, [r2]\n"
+#define SECOND(k, to) CLAMP("r4", 6##k, 7##k, 8##k, to) "strb r4, [r2, r1]\n"
+#define WORD(k, to) FIRST(k, to) SECOND(k, to)
+// Where they jump to; `to` is the direction back.
+#define FAR_FIRST(k, to)                                                                                     \
+    "3" #k ":\n mov r7, r11\n b 5" #k #to "\n 4" #k ":\n mov r7, r12\n b 5" #k #to "\n"
+#define FAR(k, to)                                                                                           \
+    FAR_FIRST(k, to) "6" #k ":\n mov r4, r11\n b 8" #k #to "\n 7" #k ":\n mov r4, r12\n b 8" #k #to "\n"
+#define NEXT(next, back) "add r2, r9\n adds r0, #" next "\n cmp r0, r10\n bne " back "b\n"
 
-// A pair of inputs.
+// Pairs of inputs: both in the image; only the first; only the second. r5 is the other one, where it is padding.
 #define PACK(at)                                                                                             \
     "ldrsb r4, [r0, r2]\n ldrsb r5, [r3, r2]\n adds r2, r2, r1\n lsls r5, r5, #16\n adds r4, r4, r5\n"       \
     "str r4, [r6, #" at "]\n"
+#define PACK_LOW(at) "ldrsb r4, [r0, r2]\n adds r2, r2, r1\n adds r4, r4, r5\n str r4, [r6, #" at "]\n"
+#define PACK_HIGH(at)                                                                                        \
+    "ldrsb r4, [r3, r2]\n adds r2, r2, r1\n lsls r4, r4, #16\n adds r4, r4, r5\n str r4, [r6, #" at "]\n"
+// r7 of them, >= 1; then to label 6. n: a digit of its own.
+#define RUN(STEP, n, to, records1, records2, records3, records4)                                             \
+    "subs r7, #4\n blt 4" #n "f\n 3" #n ":\n"                                                                \
+    STEP("0") STEP(records1) STEP(records2) STEP(records3)                                                   \
+    "adds r6, #" records4 "\n subs r7, #4\n bge 3" #n "b\n 4" #n ":\n adds r7, #4\n beq 6" #to "\n 5" #n ":\n" \
+    STEP("0") "adds r6, #" records1 "\n subs r7, #1\n bne 5" #n "b\n"
 
 // Stack: 0 job, 4 w, 8 entries, 12 channel, 16 inside, 20 bytes of sums, 24 from the first row of a column to the
 // second of the next.
-#define BAND(name, S, words, record, two_records, other, other_step, first, next)                            \
+#define BAND(name, S, words, record, record2, record3, record4, other, other_step, first, next)                \
     __asm__(".syntax unified\n"                                                                              \
         ".pushsection .text." name ", \"ax\", %progbits\n"                                                   \
         ".p2align 2\n .thumb\n .global " name "\n .hidden " name "\n .type " name ", %function\n .thumb_func\n" \
@@ -99,29 +117,26 @@ void eb_dwconv3x3_t_s8__armv6m_two(const void *w, const eb_requant_entry *entrie
            r9 rows, r11 first record, r12 its end */                                                         \
         "1:\n"                                                                                               \
         "ldr r7, [sp]\n ldr r2, [r7, #36]\n ldr r3, [r7, #16]\n movs r4, #" record "\n muls r3, r4\n"        \
-        "adds r2, r2, r3\n mov r11, r2\n adds r2, #4 * " words "\n mov r12, r2\n adds r7, #68\n"             \
+        "adds r2, r2, r3\n mov r11, r2\n adds r2, #4 * " words "\n mov r12, r2\n adds r7, #72\n"             \
         "2:\n"                                                                                               \
         "ldmia r7!, {r0, r1}\n ldr r3, [r7, #" other "]\n ldr r4, [r7, #" other_step "]\n mov r9, r7\n"      \
         "ldr r5, [sp, #12]\n adds r0, r0, r5\n adds r3, r3, r5\n ldr r7, [sp, #16]\n mov r6, r11\n movs r2, #0\n" \
         "cmp r1, r4\n bne 7f\n"                                                                              \
-        "subs r7, #2\n blt 4f\n"                                                                             \
-        "3:\n"                                                                                               \
-        PACK("0") PACK(record)                                                                               \
-        "adds r6, #" two_records "\n subs r7, #2\n bge 3b\n"                                                 \
-        "4:\n"                                                                                               \
-        "adds r7, #2\n beq 6f\n"                                                                             \
-        PACK("0")                                                                                            \
+        RUN(PACK, 0, f, record, record2, record3, record4)                                                   \
         "6:\n"                                                                                               \
         "mov r6, r11\n adds r6, #4\n mov r11, r6\n mov r7, r9\n cmp r6, r12\n bne 2b\n"                      \
         "b 8f\n"                                                                                             \
         "7:\n" /* one row is padding */                                                                      \
-        "mov r8, r4\n"                                                                                       \
-        "71:\n"                                                                                              \
-        "ldrsb r4, [r0, r2]\n ldrsb r5, [r3, r2]\n adds r0, r0, r1\n add r3, r8\n lsls r5, r5, #16\n"        \
-        "adds r4, r4, r5\n str r4, [r6]\n adds r6, #" record "\n subs r7, #1\n bne 71b\n"                    \
+        "cmp r1, #0\n beq 71f\n"                                                                             \
+        "ldrsb r5, [r3, r2]\n lsls r5, r5, #16\n"                                                            \
+        RUN(PACK_LOW, 1, b, record, record2, record3, record4)                                               \
         "b 6b\n"                                                                                             \
-        /* sums. r8 where the last output column's records end, r11 r9 r10 pieces, r12 what comes after */   \
+        "71:\n"                                                                                              \
+        "movs r1, r4\n ldrsb r5, [r0, r2]\n"                                                                 \
+        RUN(PACK_HIGH, 2, b, record, record2, record3, record4)                                              \
+        "b 6b\n"                                                                                             \
         "8:\n"                                                                                               \
+        /* sums. r8 where the last output column's records end, r11 r9 r10 pieces, r12 what comes after */   \
         "ldr r1, [sp, #4]\n ldrb r2, [r1]\n ldrb r3, [r1, #1]\n ldrb r4, [r1, #2]\n adds r1, #3\n str r1, [sp, #4]\n" \
         "ldr r5, 91f\n mov r6, r5\n"                                                                         \
         "ldrh r2, [r5, r2]\n adds r2, r2, r6\n mov r11, r2\n adds r5, #54\n"                                 \
@@ -140,10 +155,14 @@ void eb_dwconv3x3_t_s8__armv6m_two(const void *w, const eb_requant_entry *entrie
         "ldr r4, [r7, #4]\n mov r8, r4\n lsls r1, r4, #1\n adds r1, r1, r4\n"                                \
         "ldr r4, [sp, #24]\n mov r9, r4\n"                                                                   \
         "ldr r0, [r7, #36]\n adds r0, #" first "\n ldr r4, [sp, #20]\n adds r4, r4, r0\n mov r10, r4\n"      \
-        "9:\n"                                                                                               \
-        WORD(0) "add r2, r8\n" WORD(1) "add r2, r8\n" WORD(2) "add r2, r8\n"                                 \
-        "add r2, r9\n adds r0, #" next "\n cmp r0, r10\n beq 93f\n b 9b\n"                                   \
-        FAR(0) FAR(1) FAR(2)                                                                                 \
+        "ldr r4, [r7, #68]\n cmp r4, #6\n beq 90f\n b 95f\n"                                                 \
+        FAR(0, f) FAR(1, f) FAR(2, f)                                                                        \
+        "90:\n"                                                                                              \
+        WORD(0, b) "add r2, r8\n" WORD(1, b) "add r2, r8\n" WORD(2, b) "add r2, r8\n" NEXT(next, "90")       \
+        "b 93f\n"                                                                                            \
+        FAR(0, f) FAR(1, f) FAR_FIRST(2, f)                                                                  \
+        "95:\n" /* nobody reads the last row */                                                              \
+        WORD(0, b) "add r2, r8\n" WORD(1, b) "add r2, r8\n" FIRST(2, b) "add r2, r8\n" NEXT(next, "95")      \
         "93:\n"                                                                                              \
         "ldr r7, [sp]\n ldr r0, [sp, #12]\n adds r0, #1\n str r0, [sp, #12]\n ldr r1, [r7, #8]\n"            \
         "cmp r0, r1\n beq 94f\n b 1b\n"                                                                      \
@@ -155,8 +174,8 @@ void eb_dwconv3x3_t_s8__armv6m_two(const void *w, const eb_requant_entry *entrie
         EACH(PIECE_##S, A) EACH(PIECE_##S, B) EACH(PIECE_##S, C)                                             \
         ".size " name ", . - " name "\n .popsection\n");
 
-BAND("eb_dwconv3x3_t_s8__armv6m_one", 1, "5", "32", "64", "16", "20", "84", "20")
-BAND("eb_dwconv3x3_t_s8__armv6m_two", 2, "7", "40", "80", "40", "44", "108", "68")
+BAND("eb_dwconv3x3_t_s8__armv6m_one", 1, "5", "32", "64", "96", "128", "16", "20", "84", "20")
+BAND("eb_dwconv3x3_t_s8__armv6m_two", 2, "7", "40", "80", "120", "160", "40", "44", "108", "68")
 // clang-format on
 
 EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__armv6m);

@@ -22,7 +22,7 @@
 #include "dwconv3x3_t_s8/dwcols.h"
 
 _Static_assert(sizeof(void *) != 4 ||
-                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 68),
+                   (offsetof(eb_dwconv3x3_job, plane) == 36 && offsetof(eb_dwconv3x3_job, row) == 72),
                "the assembly addresses these fields");
 
 void eb_dwconv3x3_t_s8__armv7em_lanes_one(const void *w, const eb_requant_entry *entries,
@@ -159,7 +159,7 @@ void eb_dwconv3x3_t_s8__armv7em_lanes_two(const void *w, const eb_requant_entry 
            columns left */                                                                                   \
         "1:\n"                                                                                               \
         "ldr r10, [sp]\n ldr r11, [r10, #36]\n ldr r0, [r10, #16]\n movs r1, #" record "\n mla r11, r0, r1, r11\n" \
-        "add r0, r11, #" next "\n str r0, [sp, #24]\n add r10, r10, #68\n"                                   \
+        "add r0, r11, #" next "\n str r0, [sp, #24]\n add r10, r10, #72\n"                                   \
         "2:\n"                                                                                               \
         "ldrd r0, r2, [r10]\n ldrd r1, r3, [r10, #" high "]\n add r10, r10, #8\n"                            \
         "ldr r4, [sp, #12]\n ldr lr, [sp, #20]\n str r10, [sp, #36]\n str r11, [sp, #40]\n"                  \
