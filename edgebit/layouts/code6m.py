@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,14 +12,14 @@ from edgebit.layouts.base import check_trits
 from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.pixels import PixelLayout, cut_columns
 from edgebit.layouts.thumb import Reader, generate, row_tiles
-from edgebit.layouts.thumb_code import ROWS
+from edgebit.layouts.thumb_sums import groups_of
 
 MAX_NONZEROS = 1 << 17
 """Some 350 KB of code; more would not fit what microcontrollers have."""
 
 
 class Code6m(PixelLayout):
-    """An addition or subtraction for every nonzero trit, fewer for Armv7-M."""
+    """An addition or subtraction for every nonzero trit, or one for two that share it."""
 
     name = "code6m"
     code = True
@@ -43,37 +43,37 @@ class Code6m(PixelLayout):
         return trits
 
     def work(self, weights: Array) -> Mapping[str, float]:
-        """add: additions and subtractions; input: columns loaded in order for a tile of rows, single: columns loaded
-        one by one; negation: inputs negated for high registers; segment: tiles of rows and blocks of columns;
-        stored: sums stored."""
-        return self.tally(weights, tuple(k // WINDOW for k in range(weights.shape[1])))
+        """add: additions, subtractions and negations; input: words loaded in order for a tile of rows, by load:
+        instructions; single: columns loaded one by one; segment: tiles of rows and blocks of columns; stored: sums
+        stored."""
+        cols = range(weights.shape[1])
+        return self.tally(weights, tuple(k // WINDOW for k in cols), cols)
 
-    def tally(self, weights: Array, groups: tuple[int, ...]) -> Mapping[str, float]:
-        """What `work` counts where columns are in these groups (see column_pairs.py)."""
-        inputs = single = negations = saved = at = 0
+    def tally(self, weights: Array, groups: tuple[int, ...], places: Sequence[int]) -> Mapping[str, float]:
+        """What `work` counts where columns are in these groups (see column_pairs.py), at these places (see
+        column_groups.py)."""
+        counts = dict.fromkeys(("add", "input", "load", "single"), 0)
+        at = 0
         starts = self.starts(weights)
         for size in row_tiles(len(weights)):
             part = weights[at : at + size]
             at += size
-            high = [i for i in range(size) if ROWS[i] >= 8]
-            negations += 0 if self.wide else int(np.count_nonzero((part[high] < 0).any(axis=0)))
             for first, last in zip(starts, [*starts[1:], len(groups)], strict=True):
                 block = np.ascontiguousarray(part[:, first:last])
-                wanted = int(np.count_nonzero(block.any(axis=0)))
-                pairs = pair_columns(block, groups[first:last]) if self.wide else None
-                if pairs is not None and pairs.loads:
-                    single += wanted
-                    saved += pairs.saved
-                else:
-                    inputs += wanted
-        return {
-            "add": int(np.count_nonzero(weights)) - saved,
-            "input": inputs,
-            "single": single,
-            "negation": negations,
-            "segment": len(starts) * len(row_tiles(len(weights))),
-            "stored": len(starts) * len(weights),
-        }
+                wanted = np.flatnonzero(block.any(axis=0)).tolist()
+                if not self.wide:
+                    plan = groups_of(
+                        np.ascontiguousarray(block[:, wanted]), [places[first + k] for k in wanted]
+                    )
+                    counts["add"] += plan.adds
+                    counts["input"] += plan.inputs
+                    counts["load"] += len(plan.groups)
+                    continue
+                pairs = pair_columns(block, groups[first:last])
+                counts["add"] += int(np.count_nonzero(block)) - pairs.saved
+                counts["single" if pairs.loads else "input"] += len(wanted)
+        segments = len(starts) * len(row_tiles(len(weights)))
+        return counts | {"segment": segments, "stored": len(starts) * len(weights)}
 
     def limits(self, weights: Array) -> str | None:
         nonzeros = int(np.count_nonzero(weights))

@@ -11,11 +11,11 @@ from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import check_trits
 from edgebit.layouts.code6m import Code6m
 from edgebit.layouts.strips import Strip, StripLayout
-from edgebit.layouts.thumb_strips import StripReader, generate, windows
+from edgebit.layouts.thumb_strips import StripReader, generate, places, windows
 
 
 class Code6s(StripLayout):
-    """An addition or subtraction for every nonzero trit."""
+    """An addition or subtraction for every nonzero trit, or one for two that share it."""
 
     name = "code6s"
     element = "trit"
@@ -42,7 +42,7 @@ class Code6s(StripLayout):
         return self.tiles.work(weights)
 
     def work_strip(self, weights: Array, strip: Strip) -> Mapping[str, float]:
-        return self.tiles.tally(weights, tuple(windows(strip)[0]))
+        return self.tiles.tally(weights, tuple(windows(strip)[0]), places(strip))
 
     def limits(self, weights: Array) -> str | None:
         return self.tiles.limits(weights)

@@ -37,6 +37,10 @@ class Code:
         else:
             self.emit(0xEBA0 | rd, rd << 8 | rm)
 
+    def sub_low(self, rd: int, rn: int, rm: int) -> None:
+        """rd = rn - rm, all of them low registers."""
+        self.emit(0x1A00 | rm << 6 | rn << 3 | rd)
+
     def mov(self, rd: int, rm: int) -> None:
         self.emit(0x4600 | (rd & 8) << 4 | rm << 3 | rd & 7)
 

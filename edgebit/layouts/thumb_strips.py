@@ -20,11 +20,12 @@ import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, S8Array
+from edgebit.layouts.column_groups import MOST
 from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.strips import PAIRS, Strip
 from edgebit.layouts.thumb import Reader, Vector, row_tiles, store_sums
 from edgebit.layouts.thumb_code import ROWS, Code
-from edgebit.layouts.thumb_sums import add_column, add_pairs
+from edgebit.layouts.thumb_sums import add_column, add_group, add_pairs, groups_of, inputs_of
 
 _FRAME = 12
 
@@ -77,19 +78,24 @@ class Columns:
     def load(self, at: int, registers: Sequence[int]) -> int:
         """Load as many of the wanted columns from the `at`th on as lie together, by one instruction; how many."""
         row, word = self._places[self._wanted[at]]
+        count = 1
+        following = self._wanted[at + 1 : at + len(registers)]
+        while count <= len(following) and self._places[following[count - 1]] == (row, word + count):
+            count += 1
+        self.load_words(at, registers[:count])
+        return count
+
+    def load_words(self, at: int, registers: Sequence[int]) -> None:
+        """Load the words from the `at`th wanted column on."""
+        row, word = self._places[self._wanted[at]]
         if row != self._row:
             self._code.local(False, 0, _FRAME + 4 * row)
             self._code.local(False, 1, 0)
             self._code.add(0, 1)
             self._row, self._passed = row, 0
         self._code.advance(0, 1, 4 * (word - self._passed))
-        count = 1
-        following = self._wanted[at + 1 : at + len(registers)]
-        while count <= len(following) and self._places[following[count - 1]] == (row, word + count):
-            count += 1
-        self._code.load(registers[:count])
-        self._passed = word + count
-        return count
+        self._code.load(registers)
+        self._passed = word + len(registers)
 
 
 def next_pair(c: Code, strip: Strip) -> None:
@@ -124,15 +130,30 @@ def windows(strip: Strip) -> tuple[list[int], list[int]]:
     return [y * each + word // WINDOW for y, word in places], [word % WINDOW for _, word in places]
 
 
+def places(strip: Strip) -> list[int]:
+    """For each column where its input is, in words; those of different kernel rows are further apart than a load
+    reaches."""
+    return [y * (strip.width + MOST) + word for y, word in strip.places()]
+
+
 def _body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> None:
     size = len(trits)
     if c.wide and _paired_body(c, trits, first, last, strip):
         return
-    inputs = (1, 2, 3) if size < len(ROWS) else (1, 2)
+    inputs = inputs_of(size)
     wanted = (first + np.flatnonzero(trits[:, first:last].any(axis=0))).tolist()
     columns = Columns(c, strip, wanted)
     fresh = set(range(size))
     at = 0
+    if not c.wide:
+        part = np.ascontiguousarray(trits[:, wanted])
+        every = places(strip)
+        where = [every[k] for k in wanted]
+        for group in groups_of(part, where).groups:
+            offsets = [where[group.first + i] - where[group.first] for i in range(group.count)]
+            columns.load_words(group.first, inputs[: offsets[-1] + 1])
+            add_group(c, part, group, [inputs[k] for k in offsets], fresh)
+        at = len(wanted)
     while at < len(wanted):
         count = columns.load(at, inputs)
         for register, k in zip(inputs, wanted[at : at + count], strict=False):

@@ -1,8 +1,9 @@
 """The sums of one pair of pixels as straight-line Thumb code (see thumb.py).
 
-Without 32-bit instructions inputs are loaded in order, two or three at a time. With them (Armv7-M) a load may take any
-column, at no more cost: two columns that share additions are loaded together (column_pairs.py), r1 and r2; r1 becomes
-their sum for the rows where the signs agree, then their difference for those where they do not.
+Without 32-bit instructions inputs are loaded in order, up to three at a time, and two of those may share additions
+(column_groups.py). With them (Armv7-M) a load may take any column, at no more cost: two columns that share additions are
+loaded together (column_pairs.py). The first one's register becomes their sum for the rows where the signs agree, then
+their difference for those where they do not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from edgebit.ir.graph import S8Array
+from edgebit.layouts.column_groups import Group, Plan, group_columns
 from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.thumb_code import ROWS, Code
 
@@ -22,7 +24,9 @@ def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
     size, cols = trits.shape
     if c.wide and pair_columns(trits, _windows(cols)).loads:
         return _paired_body(c, trits, biased)
-    inputs = (1, 2, 3) if size < len(ROWS) else (1, 2)
+    if not c.wide:
+        return _grouped_body(c, trits)
+    inputs = inputs_of(size)
     busy: list[bool] = np.asarray(trits.any(axis=0)).tolist()
     columns: list[list[int]] = trits.T.tolist()
     fresh = set(range(size))
@@ -46,9 +50,79 @@ def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
     return passed
 
 
-def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Collection[int] = ()) -> None:
+def inputs_of(rows: int) -> tuple[int, ...]:
+    """Registers of inputs for a tile of that many rows."""
+    return (1, 2, 3) if rows < len(ROWS) else (1, 2)
+
+
+def groups_of(trits: S8Array, places: Sequence[int]) -> Plan:
+    """The groups in which Armv6-M loads these columns of a tile, each with a nonzero, whose inputs are at `places`."""
+    high = tuple(i for i in range(len(trits)) if ROWS[i] >= 8)
+    return group_columns(trits, tuple(places), high, len(inputs_of(len(trits))))
+
+
+def _grouped_body(c: Code, trits: S8Array) -> int:
+    wanted = np.flatnonzero(trits.any(axis=0)).tolist()
+    part = np.ascontiguousarray(trits[:, wanted])
+    inputs = inputs_of(len(trits))
+    fresh = set(range(len(trits)))
+    passed = 0
+    for group in groups_of(part, wanted).groups:
+        places = wanted[group.first : group.first + group.count]
+        while places[0] > passed:
+            step = min(places[0] - passed, 63)
+            c.advance(0, 1, 4 * step)
+            passed += step
+        passed = places[-1] + 1
+        c.load(inputs[: passed - places[0]])
+        add_group(c, part, group, [inputs[k - places[0]] for k in places], fresh)
+    for i in sorted(fresh):
+        c.zero(ROWS[i], 1)
+    return passed
+
+
+def add_group(c: Code, trits: S8Array, group: Group, registers: Sequence[int], fresh: set[int]) -> None:
+    """Add the inputs of a group's columns, which are in these registers, to the rows of trits."""
+    columns = [trits[:, group.first + i].astype(np.int64) for i in range(group.count)]
+    if not (group.sum or group.difference):
+        for column, x in zip(columns, registers, strict=True):
+            add_column(c, column.tolist(), x, fresh)
+        return
+    for i in set(range(group.count)) - set(group.pair):
+        add_column(c, columns[i].tolist(), registers[i], fresh)
+    (a, b), (x, y) = ([v[i] for i in group.pair] for v in (columns, registers))
+    same, opposite = (a * b > 0) & (group.sum != 0), (a * b < 0) & (group.difference != 0)
+    # signs of a in x, of b in y
+    sx, sy = (
+        -1 if add_column(c, (v * ~(same | opposite)).tolist(), r, fresh) else 1 for v, r in ((a, x), (b, y))
+    )
+    sign = group.difference
+    if group.sum:
+        sign = group.sum
+        _combine(c, x, y, sx * sign, sy * sign)
+        sign = -sign if add_column(c, (a * same * sign).tolist(), x, fresh) else sign
+        if group.difference:
+            c.add(y, y)
+            _combine(c, x, y, 1, -sy * sign)
+    else:
+        _combine(c, x, y, sx * sign, -sy * sign)
+    if group.difference:
+        add_column(c, (a * opposite * sign).tolist(), x, fresh)
+
+
+def _combine(c: Code, x: int, y: int, sx: int, sy: int) -> None:
+    """x = sx x + sy y, not both negative."""
+    if sx < 0:
+        c.sub_low(x, y, x)
+    elif sy < 0:
+        c.sub_low(x, x, y)
+    else:
+        c.add(x, y)
+
+
+def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Collection[int] = ()) -> bool:
     """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1. fresh, biased: rows that
-    have no sum yet, and those that begin with a bias."""
+    have no sum yet, and those that begin with a bias. Whether x is negated in the end."""
     late: list[int] = []
     for i, trit in enumerate(column):
         row = ROWS[i]
@@ -65,6 +139,7 @@ def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: 
     for i in late:
         (c.mov if i in fresh else c.add)(ROWS[i], x)
     fresh -= {i for i, trit in enumerate(column) if trit}
+    return bool(late)
 
 
 def _windows(cols: int) -> tuple[int, ...]:
@@ -95,7 +170,7 @@ def add_pairs(
     """The sums of (rows, cols) trits, for Armv7-M. Column k is the word words[k] after r0 once `enter` has made r0 that
     of its group groups[k]; it may use r1."""
     fresh = set(range(len(trits)))
-    inputs = (1, 2, 3) if len(trits) < len(ROWS) else (1, 2)
+    inputs = inputs_of(len(trits))
     loads = pair_columns(trits, groups).loads
     group = -1
     at = 0

@@ -173,7 +173,9 @@ def agree(m: Machine | QemuMachine, found: list[Kernel], seed: int, kind: str) -
             continue
         band = band_of(k, p.stride)
         p = replace(p, wanted=int(rng.integers(1, band + 1)))
-        np.testing.assert_array_equal(run(m, k, p)[0][: p.wanted], p.wants(band)[: p.wanted], f"{k.symbol} {p}")
+        np.testing.assert_array_equal(
+            run(m, k, p)[0][: p.wanted], p.wants(band)[: p.wanted], f"{k.symbol} {p}"
+        )
 
 
 def many_agree(m: Machine | QemuMachine, found: list[Kernel]) -> None:

@@ -51,3 +51,84 @@ void eb_conv2d__tiles_point(const eb_tile *t, int32_t y, int32_t x, int32_t at, 
         }
     }
 }
+
+#if defined(__thumb__) && defined(__ARM_ARCH_6M__)
+enum { EB_TILES_UNROLLED = 31 };
+
+// Copies rows of n bytes, 1 <= n <= EB_TILES_UNROLLED, rows >= 1.
+void eb_conv2d__tiles_rows(int8_t *to, const int8_t *from, int32_t rows, int32_t n, int32_t to_step,
+                           int32_t from_step);
+
+// clang-format off
+// r0 to, r1 from, r2 rows, r3 where a row begins, r4 a byte, r5 r6 steps.
+__asm__(".syntax unified\n"
+        ".pushsection .text.eb_conv2d__tiles_rows, \"ax\", %progbits\n"
+        ".p2align 2\n"
+        ".thumb\n"
+        ".global eb_conv2d__tiles_rows\n"
+        ".hidden eb_conv2d__tiles_rows\n"
+        ".type eb_conv2d__tiles_rows, %function\n"
+        ".thumb_func\n"
+        "eb_conv2d__tiles_rows:\n"
+        "push {r4-r6, lr}\n"
+        "ldr r5, [sp, #16]\n ldr r6, [sp, #20]\n"
+        "adr r4, 2f\n lsls r3, r3, #2\n subs r3, r4, r3\n"
+        "1:\n"
+        "mov pc, r3\n"
+        ".p2align 2\n"
+        ".set .Leb_tiles_at, 30\n"
+        ".rept 31\n"
+        "ldrb r4, [r1, #.Leb_tiles_at]\n strb r4, [r0, #.Leb_tiles_at]\n"
+        ".set .Leb_tiles_at, .Leb_tiles_at - 1\n"
+        ".endr\n"
+        "2:\n"
+        "adds r1, r1, r6\n adds r0, r0, r5\n subs r2, #1\n"
+        "bne 1b\n"
+        "pop {r4-r6, pc}\n"
+        ".size eb_conv2d__tiles_rows, . - eb_conv2d__tiles_rows\n"
+        ".popsection\n");
+// clang-format on
+
+static void fill(uint32_t *to, const uint32_t *end, int32_t padding) {
+    const uint32_t word = (uint32_t)(padding & 255) * 0x01010101u;
+    do {
+        *to++ = word;
+        __asm__("" : "+r"(to));
+    } while (to != end);
+}
+
+void eb_conv2d__tiles_copy(const eb_conv2d_tiles_params *p, const eb_tile *t, int8_t *to, int32_t pixels) {
+    const eb_corner *corner = t->corner;
+    const int32_t all = p->kw * p->c;
+    const int32_t dilation = p->dilation_h;
+    const int32_t step = dilation * p->w * p->c;
+    for (const eb_corner *end = corner + pixels; corner != end; corner++, to += p->copy) {
+        int32_t x = corner->x;
+        int32_t y = corner->y;
+        const int8_t *from = t->image + corner->at;
+        int8_t *row = to;
+        int32_t rows = p->kh;
+        int32_t n = all;
+        if (x < 0 || x + p->kw > p->w || y < 0 || y + (rows - 1) * dilation >= p->h) {
+            fill((void *)to, (void *)(to + p->copy), p->padding);
+            int32_t lead = eb_clamp_s32(-x, 0, p->kw) * p->c;
+            n = eb_clamp_s32(p->w - x, 0, p->kw) * p->c - lead;
+            row += lead;
+            from += lead;
+            for (; rows > 0 && y < 0; rows--, y += dilation) {
+                row += all;
+                from += step;
+            }
+            while (rows > 0 && y + (rows - 1) * dilation >= p->h) {
+                rows--;
+            }
+        }
+        for (; rows > 0 && n > EB_TILES_UNROLLED; rows--, row += all, from += step) {
+            memcpy(row, from, (size_t)n);
+        }
+        if (rows > 0 && n > 0) {
+            eb_conv2d__tiles_rows(row, from, rows, n, all, step);
+        }
+    }
+}
+#endif

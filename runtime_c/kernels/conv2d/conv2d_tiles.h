@@ -68,6 +68,12 @@ void eb_conv2d__tiles_take(const eb_conv2d_tiles_params *p, eb_tile *t, int32_t 
 void eb_conv2d__tiles_point(const eb_tile *t, int32_t y, int32_t x, int32_t at, const int8_t **from,
                             int32_t pixels);
 
+#if defined(__thumb__) && defined(__ARM_ARCH_6M__)
+// Copies the windows of the tile's pixels, p->copy bytes apart; dilation_w 1. No calls, no unaligned words:
+// a kernel row takes 14 cycles and 4 a byte (modelled, Cortex-M0+).
+void eb_conv2d__tiles_copy(const eb_conv2d_tiles_params *p, const eb_tile *t, int8_t *to, int32_t pixels);
+#endif
+
 EB_INLINE void eb_tile_start(const eb_conv2d_tiles_params *p, eb_tile *t, const int8_t *image,
                              const int8_t *pad) {
     t->image = image;
@@ -117,8 +123,17 @@ EB_INLINE void eb_tile_copy_and_pack(const eb_conv2d_tiles_params *p, const eb_t
                           .dilation_h = p->dilation_h,
                           .dilation_w = p->dilation_w,
                           .padding = p->padding};
+    for (int32_t i = 0; i < pixels; i++) {
+        at[i] = window + i * p->copy;
+    }
+#if defined(__thumb__) && defined(__ARM_ARCH_6M__)
+    if (p->dilation_w == 1) {
+        eb_conv2d__tiles_copy(p, t, window, pixels);
+        pack(at, scratch, p->cols, p->stride);
+        return;
+    }
+#endif
     for (int32_t i = 0; i < pixels; i++, window += p->copy) {
-        at[i] = window;
         eb_conv2d_gather(&g, t->image, t->corner[i].y, t->corner[i].x, 0, p->c, 1, window);
     }
     pack(at, scratch, p->cols, p->stride);
