@@ -192,10 +192,11 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
 
     mac: products, those of rows past the last included, and of channels computed twice. band: bands; channel:
     channels of bands. pair: pairs of input rows packed; inside: pairs of inputs, of which beside: with a row of
-    padding, both: without. whole: columns of outputs of bands all of whose rows are wanted. sum, sum2: columns of outputs at stride 1 and 2; add: nonzero weights times those. output, output2:
-    outputs of whole bands at stride 1 and 2, of which shifted: those with a pre-shift, clamped: those to less than
-    int8. copy: outputs copied from scratch. edge: outputs whose windows reach columns of padding; part: those of the
-    last channels, where they are fewer than are computed together.
+    padding, both: without. whole: columns of outputs of bands all of whose rows are wanted. sum, sum2: columns of
+    outputs at stride 1 and 2; add: nonzero weights times those. output, output2: outputs of whole bands at stride 1 and
+    2, of which shifted: those with a pre-shift, clamped: those to less than int8. copy: outputs copied from scratch.
+    edge: outputs whose windows reach columns of padding; part: those of the last channels, where they are fewer than
+    are computed together.
     """
     layout = layout_of(choice.layout)
     b = _band(g, layout, choice.stem)
