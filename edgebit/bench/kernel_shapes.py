@@ -1,8 +1,8 @@
 """What the kernel benchmark runs: layers of fixed shapes, and whole networks, with random ternary weights.
 
-A layer has a static int8 input, trits of which half are zero, and int8 outputs requantised per channel, all
-drawn from a fixed seed. Networks are those of examples/mlperf_tiny. Nothing is trained: a shape has a cost
-but no meaning.
+A layer has a static int8 input, trits of which half are zero (of sparse layers as many per cent as the name
+ends in), and int8 outputs requantised per channel, all drawn from a fixed seed. Networks are those of
+examples/mlperf_tiny. Nothing is trained: a shape has a cost but no meaning.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ class Shape:
     bits: tuple[float, float] | None = None
 
 
-def layer(op: str, x: tuple[int, ...], w: tuple[int, ...], attrs: dict[str, Any]) -> Graph:
-    """One linear layer: input shape `x`, weights of shape `w` (outputs first)."""
+def layer(
+    op: str, x: tuple[int, ...], w: tuple[int, ...], attrs: dict[str, Any], zeros: float = ZEROS
+) -> Graph:
+    """One linear layer: input shape `x`, weights of shape `w` (outputs first), `zeros` of them 0."""
     rng = np.random.Generator(np.random.PCG64([SEED, *x, *w]))
     fan_in = int(np.prod(w[1:]))
-    nonzero = (1 - ZEROS) / 2
-    trits = rng.choice(np.array([-1, 0, 1], np.int8), w, p=[nonzero, ZEROS, nonzero])
+    nonzero = (1 - zeros) / 2
+    trits = rng.choice(np.array([-1, 0, 1], np.int8), w, p=[nonzero, zeros, nonzero])
     weights = TernaryWeights(trits, np.ones(w[0], np.float32))
-    spread = 74 * np.sqrt(fan_in * (1 - ZEROS))  # of the sums, for int8 inputs drawn uniformly
+    spread = 74 * np.sqrt(fan_in * (1 - zeros))  # of the sums, for int8 inputs drawn uniformly
     scale = 42 / spread * rng.uniform(0.7, 1.4, w[0])
     requant = make_requant(scale, rng.normal(0, 20, w[0]), acc_bounds(weights))
     g = Graph(op, inputs=["x"], outputs=["y"])
@@ -62,14 +64,14 @@ def layer(op: str, x: tuple[int, ...], w: tuple[int, ...], attrs: dict[str, Any]
     return g
 
 
-def _dense(rows: int, ins: int, outs: int) -> Callable[[], Graph]:
-    return lambda: layer("dense", (rows, ins), (outs, ins), {})
+def _dense(rows: int, ins: int, outs: int, zeros: float = ZEROS) -> Callable[[], Graph]:
+    return lambda: layer("dense", (rows, ins), (outs, ins), {}, zeros)
 
 
-def _conv(side: int, height: int, width: int) -> Callable[[], Graph]:
+def _conv(side: int, height: int, width: int, zeros: float = ZEROS) -> Callable[[], Graph]:
     pad = side // 2
     attrs = {"strides": (1, 1), "pads": (pad, pad, pad, pad), "dilations": (1, 1), "groups": 1}
-    return lambda: layer("conv2d", (1, height, width, 64), (64, side, side, 64), attrs)
+    return lambda: layer("conv2d", (1, height, width, 64), (64, side, side, 64), attrs, zeros)
 
 
 def _network(task: str, first: str | None) -> Callable[[], Graph]:
@@ -93,6 +95,10 @@ def _shapes() -> Iterator[Shape]:
     yield Shape("gemv-2bit", _dense(1, 2560, 640), bits=(1.9, 2.3))
     yield Shape("gemv-1.6bit", _dense(1, 2560, 640), bits=(0.0, 1.75))
     yield Shape("gemm4-2bit", _dense(4, 2560, 640), bits=(1.9, 2.3))
+    for percent in (80, 90, 95):
+        zeros = percent / 100
+        yield Shape(f"sparse-fc-640x128-{percent}", _dense(1, 640, 128, zeros))
+        yield Shape(f"sparse-conv3x3-64-64-8x8-{percent}", _conv(3, 8, 8, zeros))
     for task, other in (("kws", "ternary"), ("ic", "ternary"), ("ad", "int8"), ("vww", "ternary")):
         yield Shape(f"net-{task}", _network(task, None), network=True)
         yield Shape(f"net-{task}-first-{other}", _network(task, other), network=True)

@@ -1,5 +1,4 @@
-"""Lists of table offsets of three trits for eight packed pixels: what tpixels_s8__armv6m_lut3 and
-__armv7m_lut3 read.
+"""Lists of table offsets of three trits for eight packed pixels: what tpixels_s8__armv6m_lut3 reads.
 
 Three consecutive columns are a group. Up to sign, three trits that are not all zero are one of 13 sums of the
 group's inputs a, b, c (the first nonzero trit is +1), in this order:
@@ -52,6 +51,20 @@ def _codes() -> tuple[list[int], list[int]]:
 _PLACE, _SIGN = (np.array(v, np.int64) for v in _codes())
 
 
+def signed_sums(groups: Array) -> tuple[Array, Array]:
+    """(rows, groups, 3) trits to (rows, groups) places in SUMS and signs, 0 for three zeros."""
+    codes = (groups.astype(np.int64) + 1) @ np.array([9, 3, 1])
+    return _PLACE[codes], _SIGN[codes]
+
+
+def equal_tiles(cols: int, limit: int) -> list[int]:
+    """Groups in each tile of at most `limit`: as few tiles as possible, all but the last equally large."""
+    groups = -(-cols // GROUP)
+    count = -(-groups // limit)
+    size = -(-groups // count)
+    return [min(size, groups - at) for at in range(0, groups, size)]
+
+
 class Lut3(PixelLayout):
     """A u16 for every three trits that are not all zero, and two bytes a row and tile."""
 
@@ -59,11 +72,8 @@ class Lut3(PixelLayout):
     col_multiple = GROUP
 
     def tiles(self, cols: int) -> list[int]:
-        """Groups in each tile: as few tiles as possible, all but the last equally large."""
-        groups = -(-cols // GROUP)
-        count = -(-groups // TILE)
-        size = -(-groups // count)
-        return [min(size, groups - at) for at in range(0, groups, size)]
+        """Groups in each tile."""
+        return equal_tiles(cols, TILE)
 
     def starts(self, weights: Array) -> list[int]:
         """The columns at which a block of sums begins; each is the first of a tile."""
@@ -75,17 +85,17 @@ class Lut3(PixelLayout):
     def pack(self, weights: Array) -> bytes:
         check_trits(weights)
         rows, cols = weights.shape
-        padded = np.zeros((rows, round_up(cols, GROUP)), np.int64)
+        padded = np.zeros((rows, round_up(cols, GROUP)), np.int8)
         padded[:, :cols] = weights
-        codes = (padded.reshape(rows, -1, GROUP) + 1) @ np.array([9, 3, 1])
+        places, signs_ = signed_sums(padded.reshape(rows, -1, GROUP))
         starts = set(self.starts(weights))
         out = bytearray()
         at = 0
         for groups in self.tiles(cols):
             out += bytes([groups, GROUP * at in starts])
-            part = codes[:, at : at + groups]
-            offsets = (ENTRY_BYTES * (len(SUMS) * np.arange(groups) + _PLACE[part])).astype("<u2")
-            signs = _SIGN[part]
+            part = places[:, at : at + groups]
+            offsets = (ENTRY_BYTES * (len(SUMS) * np.arange(groups) + part)).astype("<u2")
+            signs = signs_[:, at : at + groups]
             for row, sign in zip(offsets, signs, strict=True):
                 less, more = row[sign < 0], row[sign > 0]
                 out += bytes([2 * len(less), 2 * len(more)]) + less.tobytes() + more.tobytes()

@@ -211,6 +211,17 @@ def _chunks(offsets: U16Array) -> npt.NDArray[np.uint32]:
     return np.frombuffer(padded.astype("<u2").tobytes(), "<u4").reshape(-1, 2)
 
 
+def greedy_tiles(signs: Array, most: int, widest: int) -> list[int]:
+    """Columns in each tile: as many as leave every row at most `most` trits of one sign, and at most `widest`."""
+    ends = [0]
+    counts = np.stack([np.cumsum(signs < 0, axis=1), np.cumsum(signs > 0, axis=1)])
+    while ends[-1] < signs.shape[1]:
+        before = counts[:, :, ends[-1] - 1 : ends[-1]] if ends[-1] else 0
+        window = counts[:, :, ends[-1] : ends[-1] + widest] - before
+        ends.append(ends[-1] + int((window.max(axis=(0, 1)) <= most).sum()))
+    return [b - a for a, b in itertools.pairwise(ends)]
+
+
 class List16(Lists):
     """Columns of nonzero trits, 16 bits each."""
 
@@ -222,13 +233,7 @@ class List16(Lists):
 
     def tiles(self, signs: Array) -> list[int]:
         """As many columns as leave every list within its code, and offsets within 16 bits."""
-        ends = [0]
-        counts = np.stack([np.cumsum(signs < 0, axis=1), np.cumsum(signs > 0, axis=1)])
-        while ends[-1] < signs.shape[1]:
-            before = counts[:, :, ends[-1] - 1 : ends[-1]] if ends[-1] else 0
-            window = counts[:, :, ends[-1] : ends[-1] + 0xFFFF] - before
-            ends.append(ends[-1] + int((window.max(axis=(0, 1)) <= MAX_ENTRIES).sum()))
-        return [b - a for a, b in itertools.pairwise(ends)]
+        return greedy_tiles(signs, MAX_ENTRIES, 0xFFFF)
 
     def stride(self) -> int:
         return 1

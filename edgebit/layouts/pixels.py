@@ -6,6 +6,7 @@ are cut into blocks in which no row has more than 255 nonzero trits: 255 * 128 =
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -40,16 +41,20 @@ def cut_columns(weights: Array, step: int, limit: int = MAX_NONZEROS) -> list[in
 
     step: columns that stay together, at most `limit`.
     """
-    rows, cols = weights.shape
-    steps = -(-cols // step)
-    padded: npt.NDArray[np.int64] = np.zeros((rows, steps * step), np.int64)
-    padded[:, :cols] = weights != 0
-    counts = padded.reshape(rows, steps, step).sum(axis=2).T
+    return cut_tiles(weights, range(0, weights.shape[1], step), limit)
+
+
+def cut_tiles(weights: Array, firsts: Sequence[int], limit: int = MAX_NONZEROS) -> list[int]:
+    """Where blocks start: the fewest runs of whole tiles of columns in which no row exceeds `limit` nonzeros.
+
+    firsts: the first column of each tile, of at most `limit` nonzeros a row.
+    """
+    counts = np.add.reduceat((weights != 0).astype(np.int64), firsts, axis=1).T
     starts = [0]
-    total = np.zeros(rows, np.int64)
-    for i, count in enumerate(counts):
+    total: npt.NDArray[np.int64] = np.zeros(len(weights), np.int64)
+    for first, count in zip(firsts, counts, strict=True):
         if (total + count).max() > limit:
-            starts.append(i * step)
-            total = np.zeros(rows, np.int64)
+            starts.append(first)
+            total = np.zeros(len(weights), np.int64)
         total = total + count
     return starts

@@ -23,6 +23,7 @@ import numpy as np
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
+from edgebit.layouts.byte_lists import ByteLists
 from edgebit.layouts.code7q import Code7q
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.layouts.strips import Strip, StripLayout
@@ -165,7 +166,8 @@ def _is_code(layout: Layout) -> bool:
 def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels.
 
-    mac: products, those of short tiles' missing pixels included where they are computed. tile: tiles of pixels, of
+    mac: products, those of short tiles' missing pixels included where they are computed, of kernels that walk no
+    lists. tile: tiles of pixels, of
     which corner: those whose pixels do not just follow one another, and tile_tap: their kernel positions packed.
     tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel, element, step:
     epilogues, outputs and their float steps. For each tile what Layout.work counts.
@@ -182,7 +184,7 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     run = g.n * -(-g.oh * g.ow // 2) * 2 / pixels if short else tiles
     counts: dict[str, float] = {
         "call": 1,
-        "mac": run * pixels * matrix.size,
+        "mac": 0 if isinstance(layout, ByteLists) else run * pixels * matrix.size,
         "tile": tiles,
         "corner": tiles * (not in_line(g)),
         "tile_tap": 0 if g.c % 4 or in_line(g) else tiles * g.kh * g.kw,

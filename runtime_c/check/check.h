@@ -45,7 +45,8 @@ typedef struct {
 // Packers and scratch of list layouts (pack_lists.c).
 typedef uint32_t eb_check_packer(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out);
 typedef uint32_t eb_check_scratch(int32_t rows, int32_t cols);
-eb_check_packer eb_check_pack_list16, eb_check_pack_ofs16g3, eb_check_pack_ofs16g4, eb_check_pack_ofs16g5;
+eb_check_packer eb_check_pack_list8, eb_check_pack_list16;
+eb_check_packer eb_check_pack_ofs16g3, eb_check_pack_ofs16g4, eb_check_pack_ofs16g5;
 eb_check_scratch eb_check_scratch_ofs16g3, eb_check_scratch_ofs16g4, eb_check_scratch_ofs16g5;
 
 // The layout of that name, or null.

@@ -238,6 +238,7 @@ static const eb_check_layout layouts[] = {
     {"e2r32", 32, 131072, pack_e2r32, no_scratch},
     {"e2r64", 64, 131072, pack_e2r64, no_scratch},
     {"e16", 20, 65535, pack_e16, no_scratch},
+    {"list8", 1, 65536, eb_check_pack_list8, no_scratch},
     {"list16", 4, 1 << 24, eb_check_pack_list16, no_scratch},
     {"ofs16g3", 4, 65536, eb_check_pack_ofs16g3, eb_check_scratch_ofs16g3},
     {"ofs16g4", 4, 65536, eb_check_pack_ofs16g4, eb_check_scratch_ofs16g4},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The layouts of edgebit/layouts/ofs16.py, written a second time.
+// The layouts of edgebit/layouts/ofs16.py and list8.py, written a second time.
 #include "check.h"
 
 enum {
@@ -195,3 +195,45 @@ uint32_t eb_check_pack_list16(const int8_t *trits, int32_t rows, int32_t cols, u
 PACK_OFFSETS(3)
 PACK_OFFSETS(4)
 PACK_OFFSETS(5)
+
+enum { LIST8_TILE = 256, LIST8_ENTRIES = 64 };
+
+// Whether no row has more than LIST8_ENTRIES trits of one sign in a tile of `width` columns.
+static int list8_fits(const int8_t *trits, int32_t rows, int32_t cols, int32_t width) {
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t first = 0; first < cols; first += width) {
+            int32_t count[3] = {0};
+            for (int32_t k = first; k < cols && k < first + width; k++) {
+                count[trits[r * cols + k] + 1]++;
+            }
+            if (count[0] > LIST8_ENTRIES || count[2] > LIST8_ENTRIES) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+uint32_t eb_check_pack_list8(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint32_t tiles = eb_check_steps(cols, LIST8_TILE);
+    int32_t width = (int32_t)eb_check_steps(cols, (int32_t)tiles);
+    while (!list8_fits(trits, rows, cols, width)) {
+        width = (int32_t)eb_check_steps(cols, (int32_t)++tiles);
+    }
+    uint8_t *p = put(put(out, eb_check_steps(cols, width), 2), (uint32_t)width, 2);
+    for (int32_t r = 0; r < rows; r++) {
+        for (int32_t first = 0; first < cols; first += width) {
+            for (int8_t sign = -1; sign <= 1; sign = (int8_t)(sign + 2)) {
+                uint8_t *place = p++;
+                for (int32_t k = first; k < cols && k < first + width; k++) {
+                    if (trits[r * cols + k] == sign) {
+                        *p++ = (uint8_t)(k - first);
+                    }
+                }
+                uint32_t n = (uint32_t)(p - place) - 1;
+                *place = (uint8_t)(2 * n + (n & 1));
+            }
+        }
+    }
+    return (uint32_t)(p - out);
+}

@@ -25,7 +25,7 @@ CORES = {
     "cortex-m4f": ("ref", "armv7em"),
 }
 FAMILIES = ("tpixels_s8", "tdots_s8", "pack_pixels", "pack_dots", "requant_pixels")
-PACKED = ("t2x", "lut3", "code6m", "code7m")
+PACKED = ("t2x", "lut3", "lut3b", "list8p", "code6m", "code7m")
 GUARD = bytes(range(160, 224))
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
@@ -304,7 +304,7 @@ def test_layouts_round_trip(name: str, problem: tuple[S8, S8, int]) -> None:
         layout.unpack(raw[:-2], *trits.shape)
 
 
-@pytest.mark.parametrize("name", ["lut3", "code6m", "code7m"])
+@pytest.mark.parametrize("name", PACKED[1:])
 def test_damaged_weights_are_noticed_or_differ(name: str) -> None:
     """Reading back packed bytes never takes damage for the same weights, nor fails with anything else."""
     rng = np.random.default_rng(5)
