@@ -15,6 +15,9 @@ from edgebit.ir.graph import Array, S8Array
 from edgebit.layouts.base import Layout, round_up
 from edgebit.layouts.s8 import check_s8
 
+KEPT = 64
+"""Columns of inputs that matvec_s8__mve keeps in registers."""
+
 
 class S8b4(Layout):
     """Vectors of 16 columns of a row, 4 rows in turn; 8 bits a weight."""
@@ -46,10 +49,13 @@ class S8b4(Layout):
         return np.ascontiguousarray(out[:rows, :cols])
 
     def work(self, weights: Array) -> Mapping[str, float]:
-        """block: of 4 rows; vector: steps of 16 columns of one."""
+        """block: of 4 rows; vector: steps of 16 columns of one; long, long_vector: of these, where there are more columns
+        than Helium has registers for."""
         rows, cols = weights.shape
         blocks = round_up(rows, 4) // 4
-        return {"block": blocks, "vector": blocks * (round_up(cols, 16) // 16)}
+        vectors = blocks * (round_up(cols, 16) // 16)
+        long = cols > KEPT
+        return {"block": blocks, "vector": vectors, "long": blocks * long, "long_vector": vectors * long}
 
     def bits_per_weight(self, rows: int, cols: int) -> float:
         return 8.0 * round_up(rows, 4) * round_up(cols, 16) / (rows * cols)

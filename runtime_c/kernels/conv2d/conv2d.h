@@ -69,25 +69,29 @@ EB_INLINE void eb_conv2d_fill(int8_t *to, int32_t value, int32_t n) {
     }
 }
 
-// Copies are what takes the time here, and not finding out where a window lies.
-#define EB_CONV2D_INSIDE(p, iy, ix) 0
 #endif
 
 // Copies whole kernel rows of a window, kw pixels that lie side by side in the input, clipped to it.
 EB_INLINE void eb_conv2d_gather_rows(const eb_conv2d_params *p, const int8_t *image, int32_t iy, int32_t ix,
                                      int32_t pixel, int8_t *to) {
-    if (EB_CONV2D_INSIDE(p, iy, ix)) {
-        const int8_t *from = image + (iy * p->w + ix) * pixel;
-        for (int32_t ky = p->kh; ky > 0; ky--, from += p->dilation_h * p->w * pixel, to += p->kw * pixel) {
-            eb_conv2d_copy(to, from, p->kw * pixel);
-        }
-        return;
-    }
     const int32_t lead = eb_clamp_s32(-ix, 0, p->kw) * pixel;
     const int32_t inside = eb_clamp_s32(p->w - ix, 0, p->kw) * pixel - lead;
     const int32_t all = p->kw * pixel;
     const int32_t step = p->dilation_h * p->w * pixel;
     int32_t at = (iy * p->w + ix) * pixel + lead;
+#ifdef __ARM_FEATURE_MVE
+    int32_t rows = p->kh;
+    if (inside != all || iy < 0 || iy + (rows - 1) * p->dilation_h >= p->h) {
+        eb_conv2d_fill(to, p->padding, rows * all);
+        for (; rows > 0 && iy < 0; rows--, iy += p->dilation_h, at += step, to += all) {
+        }
+        for (; rows > 0 && iy + (rows - 1) * p->dilation_h >= p->h; rows--) {
+        }
+    }
+    if (rows > 0 && inside > 0) {
+        eb_conv2d_runs(to + lead, image + at, rows, inside, all, step);
+    }
+#else
     for (int32_t ky = 0; ky < p->kh; ky++, iy += p->dilation_h, at += step, to += all) {
         if (iy < 0 || iy >= p->h || inside <= 0) {
             eb_conv2d_fill(to, p->padding, all);
@@ -99,6 +103,7 @@ EB_INLINE void eb_conv2d_gather_rows(const eb_conv2d_params *p, const int8_t *im
             eb_conv2d_fill(to + lead + inside, p->padding, all - lead - inside);
         }
     }
+#endif
 }
 
 // Copies the window whose top left corner is (iy, ix), channels first..first + count, to `to` in the order

@@ -3,6 +3,8 @@
 #ifndef EDGEBIT_CONV2D_COPY_MVE_H
 #define EDGEBIT_CONV2D_COPY_MVE_H
 
+#include <arm_mve.h>
+
 #include "edgebit/eb_types.h"
 
 EB_INLINE void eb_conv2d_copy(int8_t *to, const int8_t *from, int32_t n) {
@@ -29,9 +31,19 @@ EB_INLINE void eb_conv2d_fill(int8_t *to, int32_t value, int32_t n) {
                      : "q0", "lr", "cc", "memory");
 }
 
-// Whether a window with its top left corner at (iy, ix) lies in the image whole: then it is copied without a
-// look at each row.
-#define EB_CONV2D_INSIDE(p, iy, ix)                                                                          \
-    ((iy) >= 0 && (iy) + ((p)->kh - 1) * (p)->dilation_h < (p)->h && (ix) >= 0 && (ix) + (p)->kw <= (p)->w)
+// Copies `rows` >= 1 runs of n bytes, n >= 1, steps apart: 5 cycles each up to 16 bytes (llvm-mca model).
+EB_INLINE void eb_conv2d_runs(int8_t *to, const int8_t *from, int32_t rows, int32_t n, int32_t to_step,
+                              int32_t from_step) {
+    if (n > 16) {
+        for (; rows > 0; rows--, from += from_step, to += to_step) {
+            eb_conv2d_copy(to, from, n);
+        }
+        return;
+    }
+    const mve_pred16_t lanes = vctp8q((uint32_t)n);
+    for (; rows > 0; rows--, from += from_step, to += to_step) {
+        vstrbq_p_s8(to, vldrbq_z_s8(from, lanes), lanes);
+    }
+}
 
 #endif
