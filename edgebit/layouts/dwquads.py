@@ -13,7 +13,7 @@ import numpy as np
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, S8Array
-from edgebit.layouts.base import Layout
+from edgebit.layouts.base import Layout, round_up
 from edgebit.layouts.s8 import check_s8
 
 TAPS = 9
@@ -33,6 +33,11 @@ class BandLayout(Layout):
     def plane(self, stem: str, columns: int, stride: int) -> int:
         """Bytes of scratch the kernel needs for windows that reach `columns` columns."""
         return 0
+
+    def made(self, channels: int, stride: int, turned: bool) -> int:
+        """How many channels' worth of products a kernel makes where there are `channels`. turned: whether its rows are
+        the columns of the image."""
+        return round_up(channels, self.together)
 
     def pairs(self, stride: int) -> list[tuple[int, int]]:
         """The input rows of a band that are packed together."""

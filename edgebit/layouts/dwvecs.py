@@ -28,6 +28,11 @@ class DwVecs(BandLayout):
     def band(self, stem: str, stride: int) -> int:
         return 2
 
+    def made(self, channels: int, stride: int, turned: bool) -> int:
+        """Eight channels of two outputs fill the lanes as well."""
+        alone = channels == LANES // 2 and stride == 1 and not turned
+        return channels if alone else super().made(channels, stride, turned)
+
     def pack(self, weights: Array) -> bytes:
         check_trits(weights)
         why = self.limits(weights)

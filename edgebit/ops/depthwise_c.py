@@ -205,7 +205,7 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
     calls = _calls(g, b) * g.n
     pairs = layout.pairs(g.strides[0]) if isinstance(layout, BandLayout) else []
     together = layout.together if isinstance(layout, BandLayout) else 1
-    channels = round_up(g.c, together)
+    channels = layout.made(g.c, g.strides[0], b.turned) if isinstance(layout, BandLayout) else g.c
     columns = channels * sum(c.outs for c in calls)
     outputs = columns * b.band
     inside = [(c, c.padded[low] != c.padded[high]) for c in calls for low, high in pairs]

@@ -123,7 +123,7 @@ def run(m: Machine | QemuMachine, k: Kernel, p: Problem) -> tuple[S8, int]:
 
 
 def draw_problem(rng: np.random.Generator, ternary: bool, kind: str) -> Problem:
-    channels, outs = int(rng.choice([*range(1, 9), 16, 21])), int(rng.integers(1, 14))
+    channels, outs = int(rng.choice([*range(1, 9), 8, 16, 21])), int(rng.integers(1, 14))
     stride = int(rng.integers(1, 3))
     columns = stride * (outs - 1) + 3
     lead = int(rng.integers(0, min(3, columns)))
@@ -183,6 +183,17 @@ def many_agree(m: Machine | QemuMachine, found: list[Kernel]) -> None:
         agree(m, found, seed, ["random", "extremes", "most", "sparse"][seed % 4])
 
 
+def eight_agree(m: Machine | QemuMachine, found: list[Kernel]) -> None:
+    """Helium computes two outputs of so many channels at once."""
+    drawn = (draw_problem(np.random.default_rng(seed), True, "random") for seed in range(150, 600))
+    plain = [p for p in drawn if p.stride == 1 and not p.turned and not p.requant.pre_shift]
+    for p in [p for p in plain if p.channels == 8 and p.inside > 4][:8]:
+        for k in found:
+            if k.family == "dwconv3x3_t_s8":
+                got, band = run(m, k, p)
+                np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
+
+
 def test_bands_equal_numpy(loaded: Loaded) -> None:
     machine, found = loaded
     assert len(found) >= 3
@@ -225,6 +236,10 @@ def test_every_shift(loaded: Loaded) -> None:
             if k.family == "dwconv3x3_t_s8" and layout_of(k.layout).limits(p.w) is None:
                 got, band = run(machine, k, p)
                 np.testing.assert_array_equal(got, p.wants(band), f"{k.symbol} {p}")
+
+
+def test_eight_channels(loaded: Loaded) -> None:
+    eight_agree(*loaded)
 
 
 def test_turned_images_of_one_column(loaded: Loaded) -> None:
@@ -351,7 +366,10 @@ PLANTED = [
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", '"q5", "q1", "t"', '"q5", "q1", "b"'),
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "(stride - 2)", "(stride - 1)"),
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "vpst\\n vstrbt.8 ", "vstrb.8 "),
+    ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "o.y_pixel = LANES;", "o.y_pixel = HALF;"),
     ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "it gt\\n movgt r0, r1", "nop"),
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", "[r3, r2]\\n lsls r5, r5, #16", "[r3, r2]"),
+    ("cortex-m0plus", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv6m.c", "cmp r4, #6", "cmp r4, #5"),
 ]  # fmt: skip
 
 
@@ -362,6 +380,7 @@ def test_a_planted_bug_is_found(core: str, file: str, text: str, bug: str, tmp_p
     try:
         with pytest.raises((AssertionError, UcError)):
             many_agree(machine, found)
+            eight_agree(machine, found)
     finally:
         close(machine)
 
