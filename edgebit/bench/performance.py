@@ -31,8 +31,9 @@ ORDER = ("m0plus", "m3", "m4f", "m33", "m7", "m55", "a53", "a72", "a76", "host")
 HEAD = """# Performance
 
 What each kernel costs on fixed shapes, with everything included: packing or table build, product, bias,
-requantisation, activation. Weights are random trits, half of them zero; activations are static int8. Every row
-was compared with the NumPy reference byte for byte when it was measured.
+requantisation, activation. Weights are random trits, half of them zero (of shapes named sparse as many per cent as the
+name ends in); activations are static int8. Every row was compared with the NumPy reference byte for byte when it was
+measured.
 
 **Kinds of figures.** *Modelled cycles*: the instructions an emulated core executed, priced by the cycle table of its
 technical reference manual (Cortex-M55: by LLVM's model of its pipeline), for memory without wait states; no silicon
