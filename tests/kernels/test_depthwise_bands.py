@@ -362,7 +362,7 @@ PLANTED = [
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "add lr, lr, #4", "add lr, lr, #8"),
     ("cortex-m4f", "dwconv3x3_s8/band_armv7em.h", "bmi 92f", "nop"),
     ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "#define N_p(d, u, v) F_m(d, v, u)", "#define N_p(d, u, v) F_m(d, u, v)"),
-    ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "pkhtb r6, r7, r6, asr #16", "pkhtb r6, r6, r7, asr #16"),
+    ("cortex-m4f", "dwconv3x3_t_s8/dwconv3x3_t_s8__armv7em_lanes.c", "sxtb16 r9, r7\\n", "sxtb16 r9, r6\\n"),
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", '"q5", "q1", "t"', '"q5", "q1", "b"'),
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "(stride - 2)", "(stride - 1)"),
     ("cortex-m55", "dwconv3x3_t_s8/dwconv3x3_t_s8__mve.c", "vpst\\n vstrbt.8 ", "vstrb.8 "),

@@ -14,7 +14,7 @@
 //
 // Layout dwcols4: for channel c and kernel column k one byte, twice the number 9 t0 + 3 t1 + t2 + 13 of its
 // trits; at least four channels, the last four of which are computed together. Bounds: |sum| <= 9 * 128 <
-// 2^15. Cost (modelled cycles, Cortex-M4, no wait states): of an output at stride 1 about 3.5 to pack, 6 to
+// 2^15. Cost (modelled cycles, Cortex-M4, no wait states): of an output at stride 1 about 3 to pack, 6 to
 // add and 5 to requantise. With a pre-shift, which sums this small hardly ever get, plain C.
 #include "dwconv3x3_t_s8/dwconv3x3_t_s8.h"
 
@@ -119,10 +119,9 @@ void eb_dwconv3x3_t_s8__armv7em_lanes_two(const void *w, const eb_requant_entry 
 
 // Two rows of a column, four channels each in registers x and y: words `next`, 2 `next` and 3 `next` bytes apart.
 #define PACK(x, y, next, next2, next3, record)                                                               \
-    "sxtb16 r6, " x "\n sxtb16 r7, " y "\n sxtb16 " x ", " x ", ror #8\n sxtb16 " y ", " y ", ror #8\n"      \
-    "pkhbt r8, r6, r7, lsl #16\n pkhtb r6, r7, r6, asr #16\n pkhbt r9, " x ", " y ", lsl #16\n"              \
-    "pkhtb " x ", " y ", " x ", asr #16\n"                                                                  \
-    "str r9, [r12, #" next "]\n str r6, [r12, #" next2 "]\n str " x ", [r12, #" next3 "]\n str r8, [r12], #" record "\n"
+    "pkhbt r6, " x ", " y ", lsl #16\n pkhtb r7, " y ", " x ", asr #16\n"                                     \
+    "sxtb16 r8, r6\n sxtb16 r6, r6, ror #8\n sxtb16 r9, r7\n sxtb16 r7, r7, ror #8\n"                       \
+    "str r6, [r12, #" next "]\n str r9, [r12, #" next2 "]\n str r7, [r12, #" next3 "]\n str r8, [r12], #" record "\n"
 
 // Sums of a column to outputs; the shift is in r10, or a literal, which saves an instruction an output.
 #define VALUE(v) "asr " v ", " v ", r10\n ssat " v ", #8, " v "\n"
