@@ -57,12 +57,12 @@ class Code:
         if rd >= 8:
             self.mov(rd, scratch)
 
-    def bias(self, rd: int, rm: int | None = None, negative: bool = False) -> None:
-        """rd = 0x40004000, and rm added to or taken from it."""
+    def bias(self, rd: int, units: int, rm: int | None = None, negative: bool = False) -> None:
+        """rd = `units` (1..127) times 256 in both halves, and rm added to or taken from it; Armv7-M."""
         if rm is None:
-            self.emit(0xF04F, 0x2040 | rd << 8)
+            self.emit(0xF04F, 0x2000 | rd << 8 | units)
         else:
-            self.emit((0xF1C0 if negative else 0xF100) | rm, 0x2040 | rd << 8)
+            self.emit((0xF1C0 if negative else 0xF100) | rm, 0x2000 | rd << 8 | units)
 
     def load(self, registers: Sequence[int]) -> None:
         """The next inputs: r0 moves past them."""

@@ -1,24 +1,24 @@
 """Weights and requantisation as straight-line Thumb-2 code for packed pixels, and its reading back.
 
-The code is one function, `void run(const uint32_t *x, int8_t *y, uint32_t skip)`, that computes what a kernel of
+The code is one function, `void run(const uint32_t *x, int8_t *y, const int8_t *end)`, that computes what a kernel of
 tpixels_fused_s8 computes (see runtime_c/kernels/tpixels_fused_s8/tpixels_fused_s8.h), with rows, columns, stride and
-requantisation built in, for all pairs of pixels but the first `skip` / 4; x and y are those of the first pair it
-computes. Tiles of rows and their sums are those of thumb.py; sums never leave the registers.
+requantisation built in, for the pairs of pixels whose outputs lie from y up to `end`; x are the inputs of the first. Tiles of
+rows and their sums are those of thumb.py; sums never leave the registers.
 
-Sums of a row with at most 127 nonzero trits begin with 0x4000 in both lanes, so that no lane ever borrows from the
-other: SMLABB and SMLATB read them apart, and what the bias adds is taken from the number they add. The sums of
-other rows are taken apart as in tpixels_s8.h.
+Inputs are numbers from 0 to 255. A row of at most 127 nonzero trits begins with 256 in both lanes for each -1, so that no
+lane ever borrows from the other or gets past 2^15: SMLABB and SMLATB read them apart, and what the sum has too much is
+taken from the number they add. From other rows it is taken before, and their sums are taken apart as in tpixels_s8.h.
 
 Registers: those of thumb.py; then r0 y, r1 mul, r2 add, and one that holds no sum. As rows are stored, more registers
 hold none, and the numbers of up to four rows are loaded at once, from literals behind the loop. Stack: 0 x of the current pair,
-4 y, 8 x of the first pair, 12 skip, 16 y of the first pair, 20 four times the current pair.
+4 y, 8 x of the first pair, 12 y of the first pair, 16 end.
 
 Encodings: Armv7-M Architecture Reference Manual DDI 0403, A7.7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +30,9 @@ from edgebit.layouts.thumb_code import PAIRS, ROWS, Code
 from edgebit.layouts.thumb_sums import body
 
 MAX_BIASED = 127
-_BIAS, _BIASES = 0x4000, 0x40004000
-_X, _Y, _X0, _SKIP, _Y0, _PAIR, _FRAME = 0, 4, 8, 12, 16, 20, 24
+_UNIT, _OFFSET = 256, 128
+_X, _Y, _X0, _Y0, _END, _FRAME = 0, 4, 8, 12, 16, 20
+_NOT_EQUAL = 1  # the condition
 _MAX_OFFSET = 4095
 MAX_ROWS = (_MAX_OFFSET + 1) // 2
 
@@ -45,7 +46,7 @@ class Entry:
     shift: int
 
 
-class _Fused(Code):
+class FusedCode(Code):
     """More instructions."""
 
     def number(self, rd: int, value: int) -> None:
@@ -59,18 +60,18 @@ class _Fused(Code):
 
     def __init__(self) -> None:
         super().__init__(wide=True)
-        self._wanted: list[tuple[int, int]] = []  # where a literal is loaded, its value
+        self.wanted: list[tuple[int, int]] = []  # where a literal is loaded, its value
 
     def literal(self, rd: int, value: int) -> None:
         """rd = value mod 2^32, which `literals` will store"""
-        self._wanted.append((len(self.words), value & 0xFFFFFFFF))
+        self.wanted.append((len(self.words), value & 0xFFFFFFFF))
         self.emit(0xF8DF, rd << 12)
 
     def literals(self) -> None:
         """What was loaded by now, and not yet stored; the code itself starts at a multiple of 4 bytes."""
-        if self._wanted and len(self.words) % 2:
+        if self.wanted and len(self.words) % 2:
             self.emit(0xBF00)  # nop
-        for at, value in self._wanted:
+        for at, value in self.wanted:
             distance = 2 * len(self.words) - (2 * at + 4 & ~3)
             if distance > _MAX_OFFSET:
                 raise EdgebitError(
@@ -78,23 +79,55 @@ class _Fused(Code):
                 )
             self.words[at + 1] |= distance
             self.emit(value & 0xFFFF, value >> 16)
-        self._wanted = []
+        self.wanted = []
+
+    def step(self, rd: int, value: int, scratch: int) -> None:
+        """rd (low) += value; `scratch` may be lost."""
+        size = abs(value)
+        if value >= 0 and size < 256:
+            self.emit(0x3000 | rd << 8 | size)
+        elif size < 4096:  # addw, subw
+            opcode = 0xF200 if value > 0 else 0xF2A0
+            self.emit(opcode | (size >> 11) << 10 | rd, (size >> 8 & 7) << 12 | rd << 8 | size & 0xFF)
+        else:
+            self.number(scratch, value & 0xFFFFFFFF)
+            self.emit(0x4400 | scratch << 3 | rd)
+
+    def back_if(self, condition: int, start: int) -> None:
+        """A conditional jump backwards to the halfword `start`."""
+        distance = start - len(self.words) - 2
+        if distance >= -128:
+            self.emit(0xD000 | condition << 8 | distance & 0xFF)
+            return
+        if distance < -(1 << 19):
+            raise EdgebitError("code: the jump is too far")
+        j1, j2 = distance >> 17 & 1, distance >> 18 & 1
+        high = 0xF400 | condition << 6 | distance >> 11 & 0x3F
+        self.emit(high, 0x8000 | j1 << 13 | j2 << 11 | distance & 0x7FF)
 
     def multiply(self, rd: int, rn: int, high: bool, mul: int = 1, upper: bool = False, add: int = 2) -> None:
         """rd = half of rn * half of register `mul` + register `add`"""
         self.emit(0xFB10 | rn, add << 12 | rd << 8 | high << 5 | upper << 4 | mul)
 
+    def lift(self, rd: int) -> None:
+        """rd += 0x8000: what the low lane has borrowed from the high one."""
+        self.emit(0xF500 | rd, 0x4000 | rd << 8)
+
+    def saturate(self, rd: int, shift: int) -> None:
+        """rd = rd >> shift, clamped to int8."""
+        self.emit(0xF300 | (shift > 0) << 5 | rd, (shift >> 2) << 12 | rd << 8 | (shift & 3) << 6 | 7)
+
     def store(self, rd: int, shift: int, offset: int) -> None:
         """The byte `offset` from r0 = rd >> shift, clamped to int8."""
-        self.emit(0xF300 | (shift > 0) << 5 | rd, (shift >> 2) << 12 | rd << 8 | (shift & 3) << 6 | 7)
+        self.saturate(rd, shift)
         self.emit(0xF880, rd << 12 | offset)
 
 
 def generate(trits: S8Array, entries: Sequence[Entry], stride: int) -> bytes:
     """The code for (rows, cols) trits and one entry a row."""
-    c = _Fused()
+    c = FusedCode()
     c.emit(0xE92D, 0x4FF0, 0xB080 | _FRAME >> 2)  # push {r4-r11, lr}; sub sp
-    for register, offset in ((0, _X0), (1, _Y0), (2, _SKIP)):
+    for register, offset in ((0, _X0), (1, _Y0), (2, _END)):
         c.local(True, register, offset)
     at = 0
     for size in row_tiles(len(trits)):
@@ -104,17 +137,18 @@ def generate(trits: S8Array, entries: Sequence[Entry], stride: int) -> bytes:
     return np.array(c.words, "<u2").tobytes()
 
 
-def _segment(c: _Fused, trits: S8Array, entries: Sequence[Entry], at: int, rows: int, stride: int) -> None:
+def _segment(c: FusedCode, trits: S8Array, entries: Sequence[Entry], at: int, rows: int, stride: int) -> None:
     """The rows from `at` on of one tile, for all pairs of pixels."""
-    for source, target in ((_X0, _X), (_Y0, _Y), (_SKIP, _PAIR)):
-        c.local(False, 0, source)
-        c.local(True, 0, target)
+    c.local(False, 1, _Y0)
+    c.local(True, 1, _Y)
+    c.local(False, 0, _X0)
     start = len(c.words)
-    c.local(False, 0, _X)
-    nonzeros = np.count_nonzero(trits, axis=1)
-    biased = set(np.flatnonzero(nonzeros <= MAX_BIASED).tolist())
+    nonzeros, minus = np.count_nonzero(trits, axis=1), (trits < 0).sum(axis=1)
+    biased = {i: max(1, int(minus[i])) for i in np.flatnonzero(nonzeros <= MAX_BIASED).tolist()}
+    over = [int(row.sum()) * _OFFSET + _UNIT * biased.get(i, 0) for i, row in enumerate(trits)]
+    numbers = [_Numbers(e, k, i in biased) for i, (e, k) in enumerate(zip(entries, over, strict=True))]
     used = body(c, trits, biased)
-    c.advance(0, 1, 4 * (stride - used))
+    c.step(0, 4 * (stride - used), 1)
     c.local(True, 0, _X)
     c.local(False, 0, _Y)
     pending = list(range(len(trits) - 1, -1, -1))
@@ -125,73 +159,92 @@ def _segment(c: _Fused, trits: S8Array, entries: Sequence[Entry], at: int, rows:
         if most == 1:
             i = several[0]
             other = free[2] if len(free) > 2 else None
-            _finish(c, ROWS[i], other, entries[i], i in biased, at + i, at + i + rows)
+            _finish(c, ROWS[i], other, numbers[i], at + i, at + i + rows)
         else:
-            _finish_together(c, free, several, entries, biased, at, rows)
+            _finish_together(c, free, several, numbers, at, rows)
         free += [ROWS[i] for i in several]
         del pending[:most]
-    c.number(1, 2 * rows)
-    c.add(0, 1)
+    c.step(0, 2 * rows, 1)
     c.local(True, 0, _Y)
-    c.local(False, 1, _PAIR)
-    c.emit(0x3104)  # adds r1, #4
-    c.local(True, 1, _PAIR)
-    c.emit(0x2900 | 4 * PAIRS)  # cmp r1
-    c.emit(0xD000)  # beq over the jump, which is one or two halfwords long
+    c.local(False, 1, _END)
+    c.emit(0x4288)  # cmp r0, r1
+    c.local(False, 0, _X)
+    c.back_if(_NOT_EQUAL, start)
     here = len(c.words)
-    c.back_to(start)
-    c.literals()
-    c.words[here - 1] |= len(c.words) - here - 1
+    if c.wanted:
+        c.emit(0)
+        c.literals()
+        c.words[here] = 0xE000 | len(c.words) - here - 2  # b over them
 
 
-def _finish(c: _Fused, row: int, free: int | None, e: Entry, biased: bool, first: int, second: int) -> None:
+@dataclass(frozen=True)
+class _Numbers:
+    """How a row is finished. over: what its sum has too much; biased: whether its lanes never borrow."""
+
+    entry: Entry
+    over: int
+    biased: bool
+
+    @property
+    def add(self) -> int:
+        return self.entry.add - self.over * self.entry.mul * self.biased
+
+    def mend(self, c: FusedCode, row: int) -> None:
+        """Make the lanes of a row that is not biased its true sums."""
+        opcode = 0xF1A0 if self.over > 0 else 0xF100  # sub, add
+        twice, once = divmod(abs(self.over) // _OFFSET, 2)
+        if twice:
+            c.emit(opcode | row, 0x2000 | row << 8 | twice)
+        if once:
+            c.emit(opcode | row, 0x1000 | row << 8 | _OFFSET)
+
+
+def _finish(c: FusedCode, row: int, free: int | None, n: _Numbers, first: int, second: int) -> None:
     """Store both outputs of a row, `first` and `second` bytes from r0."""
-    add = e.add - _BIAS * e.mul * biased
+    shift = n.entry.shift
     low = 2 if free is None else free
-    c.number(1, e.mul & 0xFFFF)
-    c.number(2, add)
+    if not n.biased:
+        n.mend(c, row)
+    c.number(1, n.entry.mul & 0xFFFF)
+    c.number(2, n.add)
     c.multiply(low, row, False)
     if low == 2:
-        c.store(low, e.shift, first)
-        c.number(2, add)
-    if not biased:
-        c.emit(0xF500 | row, 0x4000 | row << 8)  # add #0x8000: what the low lane borrowed
+        c.store(low, shift, first)
+        c.number(2, n.add)
+    if not n.biased:
+        c.lift(row)
     c.multiply(row, row, True)
     if low != 2:
-        c.store(low, e.shift, first)
-    c.store(row, e.shift, second)
+        c.store(low, shift, first)
+    c.store(row, shift, second)
 
 
 def _finish_together(
-    c: _Fused,
-    free: Sequence[int],
-    several: Sequence[int],
-    entries: Sequence[Entry],
-    biased: Collection[int],
-    at: int,
-    rows: int,
+    c: FusedCode, free: Sequence[int], several: Sequence[int], numbers: Sequence[_Numbers], at: int, rows: int
 ) -> None:
     """Store both outputs of several rows of a tile whose first row is `at`. free: registers that hold no sum."""
     halves = (len(several) + 1) // 2
     muls, adds, low = free[:halves], free[halves : halves + len(several)], free[halves + len(several)]
     for k, register in enumerate(muls):
-        pair = [entries[i].mul & 0xFFFF for i in several[2 * k : 2 * k + 2]]
+        pair = [numbers[i].entry.mul & 0xFFFF for i in several[2 * k : 2 * k + 2]]
         c.literal(register, pair[0] | pair[-1] << 16)
     for register, i in zip(adds, several, strict=True):
-        c.literal(register, entries[i].add - _BIAS * entries[i].mul * (i in biased))
+        c.literal(register, numbers[i].add)
     for k, i in enumerate(several):
-        row, numbers = ROWS[i], (muls[k // 2], k % 2 == 1, adds[k])
-        c.multiply(low, row, False, *numbers)
-        if i not in biased:
-            c.emit(0xF500 | row, 0x4000 | row << 8)  # add #0x8000: what the low lane borrowed
-        c.multiply(row, row, True, *numbers)
-        c.store(low, entries[i].shift, at + i)
-        c.store(row, entries[i].shift, at + i + rows)
+        row, held = ROWS[i], (muls[k // 2], k % 2 == 1, adds[k])
+        if not numbers[i].biased:
+            numbers[i].mend(c, row)
+        c.multiply(low, row, False, *held)
+        if not numbers[i].biased:
+            c.lift(row)
+        c.multiply(row, row, True, *held)
+        c.store(low, numbers[i].entry.shift, at + i)
+        c.store(row, numbers[i].entry.shift, at + i + rows)
 
 
 @dataclass(frozen=True)
 class _Output:
-    """A lane of a sum, multiplied: `sums` holds a column more, the biases."""
+    """A lane of a sum, multiplied: `sums` holds a column more, what it has besides inputs."""
 
     high: bool
     pair: int
@@ -202,17 +255,18 @@ class _Output:
 
 
 class FusedReader(Reader):
-    """Runs code on symbols (see Reader). Sums have a column more, which counts biases."""
+    """Runs code on symbols (see Reader). Sums have a column more, for numbers that are added to both lanes."""
 
     def __init__(self, raw: bytes, rows: int, cols: int, stride: int) -> None:
         super().__init__(raw, rows, cols + 1, stride)
+        self.equal = False
         self.made: dict[int, _Output] = {}
         self.lanes: dict[int, _Output] = {}  # by register
         self.lifted: set[int] = set()  # registers whose low lane has been rounded away
 
     def read(self) -> tuple[S8Array, list[Entry]]:
         """Trits and entries; EdgebitError unless the code is of the kind `generate` makes."""
-        self.r[0], self.r[1], self.r[2] = self._X, self._ACC, 0
+        self.r[0], self.r[1], self.r[2] = self._X, self._ACC, self._ACC + 2 * PAIRS * self.rows
         self.follow()
         if sorted(self.made) != list(range(2 * PAIRS * self.rows)):
             raise EdgebitError("code: some outputs are never stored")
@@ -228,7 +282,7 @@ class FusedReader(Reader):
             if np.abs(one.sums[:-1]).max(initial=0) > 1:
                 raise EdgebitError("code: a weight that is no trit")
             trits[r] = one.sums[:-1]
-            add = one.add + _BIAS * one.mul * int(one.sums[-1]) & 0xFFFFFFFF
+            add = one.add + one.mul * int(one.sums[-1] + _OFFSET * one.sums[:-1].sum()) & 0xFFFFFFFF
             entries.append(Entry(add - (add >> 31 << 32), one.mul, one.shift))
         return trits, entries
 
@@ -238,10 +292,16 @@ class FusedReader(Reader):
             raise EdgebitError("code: it reads outside its inputs")
         return pair, v
 
+    def _both(self, number: int) -> Vector:
+        """A number in both lanes."""
+        v: Vector = np.zeros(self.cols, np.int64)
+        v[-1] = number
+        return v
+
     def _word(self, register: int) -> tuple[int, Vector]:
         v = self.r[register]
-        if v == _BIASES:
-            return -1, np.eye(self.cols, dtype=np.int64)[-1]
+        if isinstance(v, int) and v >> 16 == v & 0xFFFF:
+            return -1, self._both(v >> 16)
         if isinstance(v, int) or register in self.lanes:
             raise EdgebitError("code: it multiplies what is no sum")
         return v
@@ -250,19 +310,27 @@ class FusedReader(Reader):
         h = self.code[at]
         if h in (0xB080 | _FRAME >> 2, 0xB000 | _FRAME >> 2):
             return at + 1
-        if h >> 8 == 0x29:  # cmp r1
-            self.r[1] = self._number(1) - (h & 0xFF)
+        if h == 0x4288:  # cmp r0, r1
+            self.equal = self._number(0) == self._number(1)
             return at + 1
+        if h >> 8 == 0xD1:  # bne
+            return at + 1 if self.equal else at + 2 + (h & 0x7F) - (h & 0x80)
         return super()._step(at)
 
     def _wide(self, at: int, h: int, g: int) -> int:
         d, n, r = g >> 8 & 15, h & 15, self.r
         half = (h & 15) << 12 | (h >> 10 & 1) << 11 | (g >> 12 & 7) << 8 | g & 0xFF
-        if h >> 4 in (0xF10, 0xF1C) and g & 0xF0FF == 0x2040:  # add, rsb #0x40004000
+        if h >> 4 in (0xF10, 0xF1A, 0xF1C) and g & 0xF000 in (0x1000, 0x2000):  # add, sub, rsb of both lanes
             pair, sums = self._word(n)
-            r[d] = pair, (sums if h >> 4 == 0xF10 else -sums) + np.eye(self.cols, dtype=np.int64)[-1]
-        elif h == 0xF04F and g & 0xF0FF == 0x2040:
-            r[d] = _BIASES
+            both = self._both((g & 0xFF) * (_UNIT if g & 0x2000 else 1))
+            r[d] = pair, (-sums if h >> 4 == 0xF1C else sums) + (-both if h >> 4 == 0xF1A else both)
+        elif h == 0xF04F and g & 0xF000 == 0x2000:
+            r[d] = (g & 0xFF) * _UNIT * 0x10001
+        elif h & 0xFBF0 == 0xF200 and d == n:  # addw
+            r[d] = self._number(d) + (half & 0xFFF)
+        elif h & 0xFFC0 == 0xF440 and g & 0xD000 == 0x8000:  # bne
+            distance = (h & 0x3F) << 11 | g & 0x7FF | (g >> 13 & 1) << 17 | (g >> 11 & 1) << 18
+            return at + 2 + (0 if self.equal else distance - (1 << 19))
         elif h & 0xFBF0 == 0xF240:  # movw
             r[d] = half
         elif h & 0xFBF0 == 0xF2C0:  # movt
@@ -297,10 +365,14 @@ class FusedReader(Reader):
 
     def _multiply(self, d: int, n: int, high: bool, mul: int, add: int) -> None:
         pair, sums = self._word(n)
-        nonzeros, bias = int(np.abs(sums[:-1]).sum()), int(sums[-1])
-        if bias not in (0, 1) or nonzeros > (MAX_BIASED if bias else 255):
+        least, most = (
+            255 * int(part(sums[:-1], 0).sum()) + int(sums[-1]) for part in (np.minimum, np.maximum)
+        )
+        apart = least >= 0 and most < 1 << 15
+        true = int(sums[-1]) == -_OFFSET * int(sums[:-1].sum()) and np.abs(sums[:-1]).sum() < 256
+        if not (apart or true):
             raise EdgebitError("code: a lane may overflow")
-        if high and not bias and n not in self.lifted:
+        if high and not apart and n not in self.lifted:
             raise EdgebitError("code: a lane borrows from the other")
         here = self.r[0]
         row_pair = (here - self._ACC) // (2 * self.rows) if isinstance(here, int) else -1

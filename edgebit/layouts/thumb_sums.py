@@ -8,7 +8,8 @@ their difference for those where they do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from edgebit.layouts.column_groups import Group, Plan, group_columns
 from edgebit.layouts.column_pairs import WINDOW, pair_columns
 from edgebit.layouts.thumb_code import ROWS, Code
 
+NONE: Mapping[int, int] = MappingProxyType({})
 
-def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
-    """The sums of one pair of pixels; returns how many columns r0 has passed. biased: rows that begin with 0x4000 in
-    both lanes."""
+
+def body(c: Code, trits: S8Array, biased: Mapping[int, int] = NONE) -> int:
+    """The sums of one pair of pixels; returns how many columns r0 has passed. biased: rows that begin with so
+    many times 256 in both lanes."""
     size, cols = trits.shape
     if c.wide and pair_columns(trits, _windows(cols)).loads:
         return _paired_body(c, trits, biased)
@@ -46,7 +49,7 @@ def body(c: Code, trits: S8Array, biased: Collection[int] = ()) -> int:
         at += taken
         passed = at
     for i in sorted(fresh):
-        c.bias(ROWS[i]) if i in biased else c.zero(ROWS[i], 1)
+        c.bias(ROWS[i], biased[i]) if i in biased else c.zero(ROWS[i], 1)
     return passed
 
 
@@ -90,7 +93,8 @@ def add_group(c: Code, trits: S8Array, group: Group, registers: Sequence[int], f
         return
     for i in set(range(group.count)) - set(group.pair):
         add_column(c, columns[i].tolist(), registers[i], fresh)
-    (a, b), (x, y) = ([v[i] for i in group.pair] for v in (columns, registers))
+    i, k = group.pair
+    a, b, x, y = columns[i], columns[k], registers[i], registers[k]
     same, opposite = (a * b > 0) & (group.sum != 0), (a * b < 0) & (group.difference != 0)
     # signs of a in x, of b in y
     sx, sy = (
@@ -120,7 +124,9 @@ def _combine(c: Code, x: int, y: int, sx: int, sy: int) -> None:
         c.add(x, y)
 
 
-def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Collection[int] = ()) -> bool:
+def add_column(
+    c: Code, column: Sequence[int], x: int, fresh: set[int], biased: Mapping[int, int] = NONE
+) -> bool:
     """Add the input in register x to rows of trit 1 and subtract it from rows of trit -1. fresh, biased: rows that
     have no sum yet, and those that begin with a bias. Whether x is negated in the end."""
     late: list[int] = []
@@ -129,7 +135,7 @@ def add_column(c: Code, column: Sequence[int], x: int, fresh: set[int], biased: 
         if trit < 0 and row >= 8 and not c.wide:
             late.append(i)
         elif trit and i in fresh and i in biased:
-            c.bias(row, x, trit < 0)
+            c.bias(row, biased[i], x, trit < 0)
         elif trit and i in fresh:
             (c.mov if trit > 0 else c.neg)(row, x)
         elif trit:
@@ -146,7 +152,7 @@ def _windows(cols: int) -> tuple[int, ...]:
     return tuple(k // WINDOW for k in range(cols))
 
 
-def _paired_body(c: Code, trits: S8Array, biased: Collection[int]) -> int:
+def _paired_body(c: Code, trits: S8Array, biased: Mapping[int, int]) -> int:
     passed = 0
 
     def enter(window: int) -> None:
@@ -165,7 +171,7 @@ def add_pairs(
     groups: tuple[int, ...],
     words: Sequence[int],
     enter: Callable[[int], None],
-    biased: Collection[int] = (),
+    biased: Mapping[int, int] = NONE,
 ) -> None:
     """The sums of (rows, cols) trits, for Armv7-M. Column k is the word words[k] after r0 once `enter` has made r0 that
     of its group groups[k]; it may use r1."""
@@ -197,10 +203,10 @@ def add_pairs(
             add_column(c, trits[:, loads[i][0]].tolist(), register, fresh, biased)
         at = alone[-1] + 1
     for i in sorted(fresh):
-        c.bias(ROWS[i]) if i in biased else c.zero(ROWS[i], 1)
+        c.bias(ROWS[i], biased[i]) if i in biased else c.zero(ROWS[i], 1)
 
 
-def _add_pair(c: Code, a: S8Array, b: S8Array, fresh: set[int], biased: Collection[int]) -> None:
+def _add_pair(c: Code, a: S8Array, b: S8Array, fresh: set[int], biased: Mapping[int, int]) -> None:
     """Two columns of trits, whose inputs are in r1 and r2."""
     same, opposite = a * b > 0, a * b < 0
     together = (same & (np.count_nonzero(same) > 1), opposite & (np.count_nonzero(opposite) > 1))

@@ -18,6 +18,7 @@ import numpy as np
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Array, Const, DType, Graph, Node, Tensor
 from edgebit.layouts.base import round_up
+from edgebit.ops.bands_c import BAND_FAMILY, code_band_families, code_band_work, lower_code_bands
 from edgebit.ops.base import KernelChoice, Lowered, Op, Sample
 from edgebit.ops.dense import TOKENS_FAMILY
 from edgebit.ops.depthwise_c import FAMILIES as BANDED
@@ -105,7 +106,7 @@ class Conv2d(Op):
         x, w, g = self._parts(node, graph)
         kind = x.dtype.value
         own = family_of(w, kind, g.depthwise)
-        bands = band_families(node, w, kind, g)
+        bands = (*band_families(node, w, kind, g), *code_band_families(node, w, kind, g))
         several = (
             *tiled_families(node, w, kind, g),
             *strip_families(w, kind, g),
@@ -116,7 +117,7 @@ class Conv2d(Op):
 
     def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
         family, _, variant = choice.stem.partition("__")
-        if family in (POINTS_FAMILY, DOTS_FAMILY):
+        if family in (POINTS_FAMILY, DOTS_FAMILY, BAND_FAMILY):
             return variant != "ref"
         return family != TOKENS_FAMILY or takes_windows(choice)
 
@@ -133,6 +134,8 @@ class Conv2d(Op):
             return lower_points(node, w, g, choice)
         if choice is not None and choice.stem.split("__")[0] == DOTS_FAMILY:
             return lower_dots(node, w, g, choice, _padding(node, graph))
+        if choice is not None and choice.stem.split("__")[0] == BAND_FAMILY:
+            return lower_code_bands(node, w, g, choice, _padding(node, graph))
         if choice is not None and choice.stem.split("__")[0] in BANDED:
             return lower_bands(node, w, g, choice, _padding(node, graph))
         if g.depthwise:
@@ -193,8 +196,8 @@ class Conv2d(Op):
         return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels, g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py, dots_c.py and depthwise_c.py
-        count, for their kernels."""
+        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py, dots_c.py, depthwise_c.py and
+        bands_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
         family, _, variant = choice.stem.partition("__")
         if g.depthwise and variant == "neon":
@@ -203,6 +206,8 @@ class Conv2d(Op):
             return tile_work(node, w, g, choice)
         if family in BANDED:
             return band_work(node, w, g, choice)
+        if family == BAND_FAMILY:
+            return code_band_work(node, w, g, choice)
         if family == TOKENS_FAMILY:
             return window_work(node, w, g, choice)
         if family == POINTS_FAMILY:
@@ -213,7 +218,7 @@ class Conv2d(Op):
 
     def requantises(self, stem: str) -> bool:
         family = stem.split("__")[0]
-        return family in (*BANDED, *STRIP_FAMILIES, POINTS_FAMILY, DOTS_FAMILY) or (
+        return family in (*BANDED, BAND_FAMILY, *STRIP_FAMILIES, POINTS_FAMILY, DOTS_FAMILY) or (
             family in FAMILIES and is_packed(stem)
         )
 

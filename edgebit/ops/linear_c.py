@@ -157,6 +157,13 @@ def requant_fields(e: Requant) -> str:
     )
 
 
+def entries_of(node: Node, outs: int) -> list[tuple[int, int, int]]:
+    """add, mul and shift of every output of a layer that requantises."""
+    e = node.attrs["epilogue"]
+    columns = [np.broadcast_to(v, (outs,)).tolist() for v in (e.add, e.mul, e.shift)]
+    return list(zip(*columns, strict=True))
+
+
 def epilogue_of(node: Node, outs: int) -> Epilogue:
     """The steps of a node's epilogue and their constants."""
     e = node.attrs["epilogue"]

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
@@ -31,7 +29,7 @@ from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
-from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
+from edgebit.ops.linear_c import Epilogue, entries_of, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
 FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8", "tpixels_fused_s8")
@@ -78,7 +76,7 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     raw = layout.pack_strip(matrix, strip) if isinstance(layout, StripLayout) else layout.pack(matrix)
     epilogue = epilogue_of(node, g.outs)
     if isinstance(layout, Code7q):  # entries are part of the code
-        raw = layout.pack_requant(matrix, _entries(node, g.outs))
+        raw = layout.pack_requant(matrix, [Entry(*v) for v in entries_of(node, g.outs)])
         epilogue = replace(epilogue, consts=())
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
@@ -114,12 +112,6 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
 def is_packed(stem: str) -> bool:
     """Whether the kernel's inputs are packed pixels, eight at a time."""
     return not stem.startswith("tdots_s8__")
-
-
-def _entries(node: Node, outs: int) -> list[Entry]:
-    e = node.attrs["epilogue"]
-    columns = [np.broadcast_to(v, (outs,)).tolist() for v in (e.add, e.mul, e.shift)]
-    return [Entry(*values) for values in zip(*columns, strict=True)]
 
 
 def in_line(g: Window) -> bool:
@@ -263,7 +255,8 @@ class _Text:
 
     @property
     def pack(self) -> str:
-        return f"pack_pixels__{self.isa}" if self.packed else f"pack_dots__{self.isa}"
+        family = "pack_bytes" if self.fused else "pack_pixels" if self.packed else "pack_dots"
+        return f"{family}__{self.isa}"
 
     @property
     def requant(self) -> str:
@@ -338,11 +331,11 @@ class _Text:
         symbol = self.weights.symbol
         if self.fused:
             return (
-                f"void {symbol}_run(const uint32_t *x, int8_t *y, uint32_t skip);\n"
+                f"void {symbol}_run(const uint32_t *x, int8_t *y, const int8_t *end);\n"
                 f"{machine_code(symbol, self.weights.raw)}\n"
                 f"EB_INLINE void {symbol}_product({_FUSED}) {{\n"
                 "    (void)w, (void)entries, (void)cols; // built into the code\n"
-                f"    {symbol}_run(x + skip * stride, y + 2 * skip * rows, 4 * (uint32_t)skip);\n"
+                f"    {symbol}_run(x + skip * stride, y + 2 * skip * rows, y + EB_PIXELS * rows);\n"
                 "}\n"
             )
         declared, at = (

@@ -239,7 +239,7 @@ PLANTED = [
     ("dots_s8/dots_s8__armv7em.c", "smlad r7, r3, r12, lr", "smladx r7, r3, r12, lr"),
     ("dots_s8/dots_s8__armv7em.c", "movs r4, #50", "movs r4, #42"),
     ("dots_s8/dots_s8__armv7em.c", "cbz r4, 7f", "b 7f"),
-    ("pack_lanes/pack_lanes__armv7em.c", "pkhtb r11, r11, r10, asr #16", "pkhtb r11, r10, r11, asr #16"),
+    ("pack_lanes/pack_lanes__armv7em.c", "pkhtb r11, r9, r8, asr #16", "pkhtb r11, r8, r9, asr #16"),
 ]
 
 

@@ -58,7 +58,7 @@ def run(m: Machine, raw: bytes | None, trits: S8, x: S8, r: Requant, skip: int =
     rows, cols = trits.shape
     stride = PixelLayout.stride(cols)
     words = np.full((PIXELS // 2, stride), past, "<u4")
-    words[:, :cols] = pack_words(x)
+    words[:, :cols] = pack_words(x) + np.uint32(0x800080)
     m.reset()
     target = m.place(b"\x5a" * (PIXELS * rows), GUARD, GUARD)
     if raw is None:
@@ -70,7 +70,7 @@ def run(m: Machine, raw: bytes | None, trits: S8, x: S8, r: Requant, skip: int =
         m.uc.mem_write(CODE, raw)
         m.uc.ctl_flush_tb()  # other code was there before
         source = m.place(words[skip:].tobytes(), GUARD, GUARD)
-        m.call(CODE, source, target + 2 * skip * rows, 4 * skip)
+        m.call(CODE, source, target + 2 * skip * rows, target + PIXELS * rows)
     size = PIXELS * rows
     assert m.read(target - 64, 64) == m.read(target + size, 64) == GUARD, "wrote beside y"
     return np.frombuffer(m.read(target, size), np.int8).reshape(PIXELS, rows)
@@ -112,15 +112,14 @@ def test_lanes_hold_at_their_limit(machine: Machine, count: int, trit: int, valu
 
 
 def test_one_nonzero_more_breaks_the_bias(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 128 nonzeros a biased lane of 128 * 128 overflows: the limit is not merely cautious."""
-    monkeypatch.setattr(thumb_fused, "MAX_BIASED", 128)
-    trits, x = np.ones((1, 128), np.int8), np.full((PIXELS, 128), -128, np.int8)
+    """With 129 nonzeros a biased lane of 129 * 255 overflows, and the reader says so from 128 on."""
+    monkeypatch.setattr(thumb_fused, "MAX_BIASED", 129)
+    trits, x = np.ones((1, 129), np.int8), np.full((PIXELS, 129), 127, np.int8)
     r = Requant(*(np.full(1, v, np.int32) for v in (1 << 10, 0, 18)), 0, -128, 127)
-    x[::2] = 127
-    fine = run(machine, code_of(trits, r), trits, x, r)
-    np.testing.assert_array_equal(fine, wants(trits, x, r))
-    trits, x = -trits, np.full((PIXELS, 128), -128, np.int8)
     assert (run(machine, code_of(trits, r), trits, x, r) != wants(trits, x, r)).any()
+    raw = Code7q().pack_requant(trits[:, 1:], entries_of(r))
+    with pytest.raises(EdgebitError, match="a lane may overflow"):
+        FusedReader(raw, 1, 128, PixelLayout.stride(128)).read()
 
 
 @settings(max_examples=20, deadline=None, database=None)

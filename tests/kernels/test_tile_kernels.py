@@ -24,7 +24,7 @@ CORES = {
     "cortex-m3": ("ref", "armv6m", "armv7m"),
     "cortex-m4f": ("ref", "armv7em"),
 }
-FAMILIES = ("tpixels_s8", "tdots_s8", "pack_pixels", "pack_dots", "requant_pixels")
+FAMILIES = ("tpixels_s8", "tdots_s8", "pack_pixels", "pack_bytes", "pack_dots", "requant_pixels")
 PACKED = ("t2x", "lut3", "lut3b", "list8p", "code6m", "code7m")
 GUARD = bytes(range(160, 224))
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -246,15 +246,16 @@ def test_packing(core: str, count: int, loaded: dict[str, Loaded]) -> None:
     x = rng.choice([-128, -1, 0, 1, 127], (PIXELS, wide)).astype(np.int8)
     if count > 8:
         x = rng.integers(-128, 128, (PIXELS, wide)).astype(np.int8)
-    for stem in [s for f in ("pack_pixels", "pack_dots") for s in kernels.stems[f]]:
+    for stem in [s for f in ("pack_pixels", "pack_bytes", "pack_dots") for s in kernels.stems[f]]:
         kernels.machine.reset()
         at = np.array([kernels.machine.place(row.tobytes()) for row in x], "<u4")
-        packed = stem.startswith("pack_pixels")
+        packed = not stem.startswith("pack_dots")
+        more = np.uint32(0x800080 * stem.startswith("pack_bytes"))
         stride = wide + 4
         out = kernels.call(stem, at.tobytes(), bytes(16 * stride if packed else 4 * wide), count, stride)[1]
         words = np.frombuffer(out, "<u4")
         if packed:
-            np.testing.assert_array_equal(words.reshape(4, stride)[:, :wide], pack_words(x), stem)
+            np.testing.assert_array_equal(words.reshape(4, stride)[:, :wide], pack_words(x) + more, stem)
             assert not words.reshape(4, stride)[:, wide:].any()
         else:
             quads = x[:2].astype(np.int16).view(np.uint16).astype(np.uint32).reshape(2, -1, 2, 2)

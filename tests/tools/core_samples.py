@@ -12,6 +12,7 @@ import numpy as np
 from core_shapes import (
     AREAS,
     BANDS,
+    CODE_BANDS,
     CONV,
     DENSE,
     DEPTHWISE,
@@ -31,7 +32,8 @@ from edgebit.exporters.pipeline import ExportMeta, export_model
 from edgebit.board import Board, list_boards, load_board
 from edgebit.core import Core
 from edgebit.ir.graph import Array, Graph, Node, Quant, Tensor
-from edgebit.ops.base import Sample, infer_all, registry
+from edgebit.ops.bands_c import BAND_FAMILY
+from edgebit.ops.base import Sample, infer_all, op_of, registry
 from edgebit.ops.intmath import make_avg_params
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import random_quant, random_s8, sample
@@ -82,6 +84,22 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
     for (h, wd, c), stride in BANDS:
         attrs = window(3, 3, stride) | {"groups": c}
         yield draw(rng, "requant", "trit", "conv2d", (1, h, wd, c), (c, 3, 3, 1), attrs, 1)
+    if len(kernels_for(BAND_FAMILY, core)) > 1:
+        for (h, wd, c), stride in [*BANDS, *CODE_BANDS]:
+            attrs = window(3, 3, stride) | {"groups": c}
+            yield draw_for(rng, BAND_FAMILY, (1, h, wd, c), (c, 3, 3, 1), attrs)
+        for (h, wd, c), outs in [*POINTS, *WIDE_POINTS]:
+            yield draw_for(rng, "tpixels_fused_s8", (1, h, wd, c), (outs, 1, 1, c), window(1, 1, 1))
+
+
+def draw_for(
+    rng: np.random.Generator, family: str, x: tuple[int, ...], w: tuple[int, ...], attrs: Any
+) -> Sample:
+    """A ternary convolution that a family takes."""
+    while True:
+        s = draw(rng, "requant", "trit", "conv2d", x, w, attrs, 1)
+        if family in op_of(s.graph.nodes[0]).families(s.graph.nodes[0], s.graph):
+            return s
 
 
 def wide_samples(rng: np.random.Generator) -> Iterable[Sample]:

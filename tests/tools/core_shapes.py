@@ -129,6 +129,16 @@ BANDS = [  # input (H, W, C), stride: 3x3 depthwise layers, for kernels of whole
     ((6, 9, 40), 1),
     ((48, 24, 16), 1),
 ]
+CODE_BANDS = [  # like BANDS, for those whose weights are code
+    ((48, 48, 8), 1),
+    ((48, 48, 16), 2),
+    ((24, 24, 32), 1),
+    ((12, 12, 64), 2),
+    ((3, 3, 256), 1),
+    ((6, 6, 128), 2),
+    ((7, 7, 30), 1),
+    ((14, 10, 21), 2),
+]
 POOLS = [  # input (H, W, C), window, strides, pads
     ((8, 8, 16), (2, 2), (2, 2), 0),
     ((4, 4, 48), (2, 2), (2, 2), 0),

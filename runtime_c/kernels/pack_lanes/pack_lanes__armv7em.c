@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packing of lanes for cores with the DSP extension: four inputs of two rows in 19 cycles, of one row in 12
+// Packing of lanes for cores with the DSP extension: four inputs of two rows in 17 cycles, of one row in 12
 // (modelled, Cortex-M4, no wait states). Inputs may be unaligned.
 #include "pack_lanes/pack_lanes.h"
 
@@ -21,9 +21,8 @@ __asm__(".syntax unified\n"
         "cbz r1, 2f\n"
         "1:\n"
         "ldr r8, [r0], #4\n ldr r9, [r1], #4\n"
-        "sxtb16 r10, r8\n sxtb16 r11, r9\n sxtb16 r8, r8, ror #8\n sxtb16 r9, r9, ror #8\n"
-        "pkhbt r4, r10, r11, lsl #16\n pkhtb r11, r11, r10, asr #16\n"
-        "pkhbt r10, r8, r9, lsl #16\n pkhtb r9, r9, r8, asr #16\n"
+        "pkhbt r10, r8, r9, lsl #16\n pkhtb r11, r9, r8, asr #16\n"
+        "sxtb16 r4, r10\n sxtb16 r10, r10, ror #8\n sxtb16 r9, r11, ror #8\n sxtb16 r11, r11\n"
         "str r4, [r2]\n str r10, [r2, r5]\n str r11, [r2, r6]\n str r9, [r2, r7]\n"
         "add r2, r2, r6, lsl #1\n subs r3, #1\n bne 1b\n"
         "pop {r4-r11}\n bx lr\n"

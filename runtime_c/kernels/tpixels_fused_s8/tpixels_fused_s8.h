@@ -3,7 +3,10 @@
 //   y[(2 j + h) * rows + r] = clamp((sum over k of trit[r][k] * in[2 j + h][k] * mul + add) >> shift, -128,
 //   127) skip <= j < 4, h = 0, 1; mul, add and shift of entries[r]
 //
-//   w, x, rows, cols, stride   as for tpixels_s8, in one block: no row has more than 255 nonzero trits
+//   w, rows, cols, stride   as for tpixels_s8, in one block: no row has more than 255 nonzero trits
+//   x        [4][stride] words: input k of pixel 2j and 128 in the low half of x[j][k], that of 2j + 1 and
+//   128
+//            in the high half (pack_bytes). 16-byte aligned; words past cols hold anything
 //   entries  [rows], bounded as eb_requant asks; may be null where they are part of w
 //   y        8 * rows int8, no alignment; pairs before `skip` are not written
 //

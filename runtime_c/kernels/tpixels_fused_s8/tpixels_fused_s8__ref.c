@@ -14,8 +14,8 @@ EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__ref) {
             int32_t high = 0;
             for (int32_t k = 0; k < cols; k++) {
                 int32_t trit = (int32_t)(((uint32_t)w[k >> 2] >> ((k & 3) * 2)) & 3) - 1;
-                low += trit * eb_pixel_low(x[j * stride + k]);
-                high += trit * eb_pixel_high(x[j * stride + k]);
+                low += trit * ((int32_t)(x[j * stride + k] & 0xFFFF) - 128);
+                high += trit * ((int32_t)(x[j * stride + k] >> 16) - 128);
             }
             y[2 * j * rows + r] = eb_requant(low, &all, &entries[r]);
             y[(2 * j + 1) * rows + r] = eb_requant(high, &all, &entries[r]);
