@@ -70,6 +70,8 @@ POINTS = [  # input (H, W, C), outputs of 1x1 convolutions, for kernels of many 
     ((3, 11, 252), 64),
     ((10, 6, 100), 36),
     ((4, 8, 72), 128),
+    ((20, 20, 8), 16),
+    ((13, 10, 24), 8),
 ]
 AREAS = [  # like CONV, with windows of many bytes
     ((6, 6, 64), (32, 3, 3), 1),
