@@ -94,14 +94,12 @@ EB_INLINE int32_t eb_dwvecs_weight(const void *w, int32_t tap, int32_t c, int32_
     return ((const int8_t *)w)[(c >> 4) * 9 * LANES + tap * LANES + (c & 15)];
 }
 
-// Lane i is channel i % period of n.
-EB_INLINE void eb_dwvecs_constants(constants *k, const eb_requant_entry *entries, int32_t n, int32_t period) {
-    for (int32_t i = 0; i < n; i++) {
-        const eb_requant_entry *e = &entries[i & (period - 1)];
-        const int32_t at = QUADS * ((i & 1) * 2 + ((i >> 1) & 1)) + (i >> 2);
-        k->add[at] = e->add;
-        k->mul[at] = e->mul;
-        k->left[at] = -e->shift;
+EB_INLINE void eb_dwvecs_constants(constants *k, const eb_requant_entry *entries, int32_t n) {
+    for (int32_t c = 0; c < n; c++) {
+        const int32_t at = QUADS * ((c & 1) * 2 + ((c >> 1) & 1)) + (c >> 2);
+        k->add[at] = entries[c].add;
+        k->mul[at] = entries[c].mul;
+        k->left[at] = -entries[c].shift;
     }
 }
 
@@ -138,6 +136,61 @@ static EB_NOINLINE void eb_dwvecs_edge(outputs *o, const eb_dwconv3x3_job *job, 
     eb_dwvecs_run(o);
 }
 
+// `count` outputs from column u on, whose windows are in the image.
+EB_INLINE void eb_dwvecs_inside(outputs *o, const eb_dwconv3x3_job *job, const eb_dw_row *row, int8_t *y,
+                                int32_t u, int32_t c, int32_t count) {
+    for (int32_t ky = 0; ky < 3; ky++) {
+        const int32_t step = row[ky].step;
+        o->x[ky] = row[ky].at + c + (job->stride * u - job->lead) * step;
+        o->step[ky] = step;
+        o->back[ky] = (job->stride - 2) * step;
+    }
+    o->y = y + u * job->y_pixel;
+    o->count = count;
+    eb_dwvecs_run(o);
+}
+
+// The band where there are eight channels side by side and stride 1; the windows of outputs first..last - 1
+// are in the image.
+static EB_NOINLINE void eb_dwvecs_pairs(outputs *o, constants *k, const eb_requant_entry *entries,
+                                        const eb_dwconv3x3_job *job, int32_t first, int32_t last) {
+    EB_ALIGNED(16) int8_t twice[10 * LANES]; // weights, and one vector of padding
+    eb_requant_entry both[LANES];
+    for (int32_t i = 0; i < 9 * LANES; i += LANES) {
+        memcpy(twice + i, o->w + i, HALF);
+        memcpy(twice + i + HALF, o->w + i, HALF);
+    }
+    vstrbq_s8(twice + 9 * LANES, vdupq_n_s8((int8_t)job->padding));
+    memcpy(both, entries, HALF * sizeof *both);
+    memcpy(both + HALF, entries, HALF * sizeof *both);
+    eb_dwvecs_constants(k, both, LANES);
+    o->w = twice;
+    const int32_t pairs = (last - first) >> 1;
+    for (int32_t i = 0; i < job->band; i++) {
+        int8_t *y = job->y + i * job->y_row;
+        const eb_dw_row *row = job->row + i;
+        for (int32_t ky = 0; ky < 3; ky++) {
+            const int32_t step = row[ky].step;
+            o->x[ky] = step == 0 ? twice + 9 * LANES : row[ky].at + (first - job->lead) * step;
+            o->step[ky] = step;
+            o->back[ky] = 0;
+        }
+        o->y = y + first * HALF;
+        o->y_pixel = LANES;
+        o->count = pairs;
+        o->lanes = LANES;
+        eb_dwvecs_run(o);
+        o->y_pixel = HALF;
+        o->lanes = HALF;
+        if ((last - first) & 1) {
+            eb_dwvecs_inside(o, job, row, y, last - 1, 0, 1);
+        }
+        for (int32_t u = first > 0 ? 0 : last; u < job->outs; u = u + 1 == first ? last : u + 1) {
+            eb_dwvecs_edge(o, job, row, y, u, 0);
+        }
+    }
+}
+
 EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve);
 
 EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve) {
@@ -156,52 +209,22 @@ EB_DWCONV3X3_T_S8_DECL(eb_dwconv3x3_t_s8__mve) {
     vstrbq_s8(k.low, vdupq_n_s8((int8_t)job->requant.qmin));
     outputs o;
     o.w = w;
+    o.y_pixel = job->y_pixel;
     o.k = &k;
-    const int32_t pairs =
-        job->channels == HALF && stride == 1 && job->step == HALF && job->y_pixel == HALF ? last - first : 0;
-    EB_ALIGNED(16) int8_t twice[10 * LANES]; // weights, and one vector of padding
-    if (pairs >= 2) {
-        for (int32_t i = 0; i < 9 * LANES; i += LANES) {
-            memcpy(twice + i, o.w + i, HALF);
-            memcpy(twice + i + HALF, o.w + i, HALF);
-        }
-        vstrbq_s8(twice + 9 * LANES, vdupq_n_s8((int8_t)job->padding));
-        o.w = twice;
+    if (job->channels == HALF && stride == 1 && job->step == HALF && job->y_pixel == HALF &&
+        last - first > 1) {
+        eb_dwvecs_pairs(&o, &k, entries, job, first, last);
+        return;
     }
     for (int32_t c = 0; c < job->channels; c += LANES, o.w += 9 * LANES) {
-        const int32_t left = job->channels - c < LANES ? job->channels - c : LANES;
-        eb_dwvecs_constants(&k, entries + c, pairs >= 2 ? LANES : left, pairs >= 2 ? HALF : LANES);
+        o.lanes = job->channels - c < LANES ? job->channels - c : LANES;
+        eb_dwvecs_constants(&k, entries + c, o.lanes);
         // From the last row on: where outputs of two rows fall together, those of the first stay.
         for (int32_t i = job->band - 1; i >= 0; i--) {
             int8_t *y = job->y + c + i * job->y_row;
             const eb_dw_row *row = job->row + i * stride;
-            int32_t from = first;
-            if (pairs >= 2) {
-                for (int32_t ky = 0; ky < 3; ky++) {
-                    const int32_t step = row[ky].step;
-                    o.x[ky] = step == 0 ? twice + 9 * LANES : row[ky].at + (first - job->lead) * step;
-                    o.step[ky] = step;
-                    o.back[ky] = 0;
-                }
-                o.y = y + first * HALF;
-                o.y_pixel = LANES;
-                o.count = pairs >> 1;
-                o.lanes = LANES;
-                eb_dwvecs_run(&o);
-                from = first + (pairs & ~1);
-            }
-            o.lanes = left;
-            o.y_pixel = job->y_pixel;
-            if (last > from) {
-                for (int32_t ky = 0; ky < 3; ky++) {
-                    const int32_t step = row[ky].step;
-                    o.x[ky] = row[ky].at + c + (stride * from - job->lead) * step;
-                    o.step[ky] = step;
-                    o.back[ky] = (stride - 2) * step;
-                }
-                o.y = y + from * job->y_pixel;
-                o.count = last - from;
-                eb_dwvecs_run(&o);
+            if (last > first) {
+                eb_dwvecs_inside(&o, job, row, y, first, c, last - first);
             }
             for (int32_t u = 0; u < first; u++) {
                 eb_dwvecs_edge(&o, job, row, y, u, c);
