@@ -86,20 +86,19 @@ def _grouped_body(c: Code, trits: S8Array) -> int:
 
 def add_group(c: Code, trits: S8Array, group: Group, registers: Sequence[int], fresh: set[int]) -> None:
     """Add the inputs of a group's columns, which are in these registers, to the rows of trits."""
-    columns = [trits[:, group.first + i].astype(np.int64) for i in range(group.count)]
+    columns = [np.asarray(trits[:, group.first + i], np.int64) for i in range(group.count)]
     if not (group.sum or group.difference):
         for column, x in zip(columns, registers, strict=True):
             add_column(c, column.tolist(), x, fresh)
         return
     for i in set(range(group.count)) - set(group.pair):
         add_column(c, columns[i].tolist(), registers[i], fresh)
-    i, k = group.pair
-    a, b, x, y = columns[i], columns[k], registers[i], registers[k]
+    a, b = (columns[i] for i in group.pair)
+    x, y = (registers[i] for i in group.pair)
     same, opposite = (a * b > 0) & (group.sum != 0), (a * b < 0) & (group.difference != 0)
-    # signs of a in x, of b in y
-    sx, sy = (
-        -1 if add_column(c, (v * ~(same | opposite)).tolist(), r, fresh) else 1 for v, r in ((a, x), (b, y))
-    )
+    apart = ~(same | opposite)
+    sx = -1 if add_column(c, (a * apart).tolist(), x, fresh) else 1  # signs of a in x, of b in y
+    sy = -1 if add_column(c, (b * apart).tolist(), y, fresh) else 1
     sign = group.difference
     if group.sum:
         sign = group.sum
