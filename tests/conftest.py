@@ -144,6 +144,7 @@ SLOW = (
     r"test_strip_kernels.py::test_layers_on_boards_equal_numpy\[mps2",
     r"test_predicted_costs.py::test_prices_of_mlperf_tiny_networks\[net-(vww|ic)",
     r"test_predicted_costs.py::\S*on_linux\[net-(kws|ic|ad|vww-rpi[34])",
+    r"test_predicted_costs.py::test_prices_of_lists_and_lookups\[\S*(teensy|pico2|mps2)",
     r"test_cost_model.py::test_predicted_costs_agree_with_counted_ones\[(pico2|mps2)",
     r"test_predicted_sizes.py::test_the_account\S*\[(net-ic|gesture\S*gcc)",
     r"test_bench_kernels.py::test_a_network_is_measured_whole",

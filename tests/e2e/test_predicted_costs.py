@@ -19,7 +19,7 @@ import pytest
 from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.bench.kernels import count_plan
 from edgebit.board import load_board
-from edgebit.plan.kernels import Optimize
+from edgebit.plan.kernels import Optimize, candidates
 from edgebit.plan.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +95,26 @@ def test_prices_of_trained_networks(
 def test_prices_of_mlperf_tiny_networks(network: str, optimize: Optimize, board: str) -> None:
     """With random weights: costs depend on shapes, and on which trits are zero."""
     check_network(network, optimize, board, "modelled cycles")
+
+
+@pytest.mark.parametrize("board", ["nucleo-f446re", "teensy-4.1", "pico2", "mps2-an385"])
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        ("sparse-conv3x3-64-64-8x8-90", "list8p"),
+        ("sparse-fc-640x128-95", "list8"),
+        ("conv1x1-64-64-25x5", "lut3b"),
+    ],
+)
+def test_prices_of_lists_and_lookups(shape: str, layout: str, board: str) -> None:
+    machine = load_board(board)
+    graph = SHAPES[shape].make()
+    stem = next(c.stem for c in candidates(graph.nodes[0], graph, machine.core) if c.lowered.layout == layout)
+    plan = make_plan(graph, machine.core, machine, kernels={graph.nodes[0].name: stem})
+    kind, [(counted, exact)] = count_plan(plan, machine, None)
+    assert (kind, exact) == (machine.core.metric, True)
+    only = plan.layers[0]
+    check([Cost(only.node.name, stem, only.cost, counted, only.modelled)], board)
 
 
 @pytest.mark.parametrize("board", ["rpi5", "rpi4", "rpi3"])
