@@ -11,7 +11,8 @@
 //
 // Layout dwcols: for channel c and kernel column k one byte, twice the number 9 t0 + 3 t1 + t2 + 13 of its
 // trits. Bounds: |sum| <= 9 * 128 < 2^15. Cost (modelled cycles, Cortex-M0+, no wait states): of an output,
-// 10 to pack, 9 to add, 14 to requantise. With a pre-shift, which sums this small hardly ever get, plain C.
+// 8 to pack, 9 to add, 13 to requantise and 2 more outside qmin..qmax; the sixth row is not requantised where
+// nobody reads it. With a pre-shift, which sums this small hardly ever get, plain C.
 #include "dwconv3x3_t_s8/dwconv3x3_t_s8.h"
 
 #include "dwconv3x3_s8/any.h"
