@@ -43,7 +43,8 @@ from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.points_c import POINTS_FAMILY, lower_points, point_families, point_work
 from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, strip_work
 from edgebit.ops.support import bad, c_ints, integer, integers, output
-from edgebit.ops.tiles_c import FAMILIES, is_packed, lower_tiles, tile_work, tiled_families
+from edgebit.ops.tiles_c import FAMILIES, is_packed, lower_tiles, tiled_families
+from edgebit.ops.tiles_work import tile_work
 from edgebit.ops.windows_c import SHORT, lower_windows, takes_windows, window_families, window_work
 
 _BLOCK = 1 << 21  # window elements gathered at a time by the reference
@@ -196,7 +197,7 @@ class Conv2d(Op):
         return {n: float(v) for n, v in counts.items()} | requant_work(node, g.pixels, g.outs)
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What edgebit/ops/tiles_c.py, strips_c.py, windows_c.py, points_c.py, dots_c.py, depthwise_c.py and
+        """What edgebit/ops/tiles_work.py, strips_c.py, windows_c.py, points_c.py, dots_c.py, depthwise_c.py and
         bands_c.py count, for their kernels."""
         _, w, g = self._parts(node, graph)
         family, _, variant = choice.stem.partition("__")

@@ -29,7 +29,7 @@ from edgebit.ops.support import c_ints
 DOTS_FAMILY = "dots_s8"
 LANES = 4
 _SCRATCH = 10240
-"""Bytes at most for lanes that are rows where quarters would do; rows take fewer calls."""
+"""Bytes at most for lanes that are rows, unless quarters take more; rows take fewer calls and compute fewer pixels."""
 
 
 def dots_families(node: Node, w: Weights, activations: str, g: Window) -> tuple[str, ...]:
@@ -90,8 +90,8 @@ class _Lanes:
     def of(g: Window) -> _Lanes:
         quarters, rows = (_Lanes._of(g, lane_rows) for lane_rows in (False, True))
         made = [g.oh * LANES * quarters.pixels, round_up(g.oh, LANES) * g.ow]
-        small = rows.scratch <= _SCRATCH and made[1] == made[0]
-        return rows if made[1] < made[0] or small else quarters
+        small = rows.scratch <= max(_SCRATCH, quarters.scratch)
+        return rows if small and made[1] <= made[0] else quarters
 
     @staticmethod
     def _of(g: Window, lane_rows: bool) -> _Lanes:

@@ -23,7 +23,7 @@ from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
 from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
 from edgebit.ops.linear_c import Epilogue, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
-from edgebit.ops.tiles_c import requant_work
+from edgebit.ops.tiles_work import requant_work
 
 STRIP_FAMILIES = ("tstrips_s8", "strips_s8")
 

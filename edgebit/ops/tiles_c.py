@@ -21,17 +21,18 @@ from dataclasses import dataclass, replace
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
-from edgebit.layouts.byte_lists import ByteLists
 from edgebit.layouts.code7q import Code7q
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.layouts.strips import Strip, StripLayout
 from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
-from edgebit.ops.linear import Weights, Window, epilogue_steps, is_dynamic
+from edgebit.ops.linear import Weights, Window, is_dynamic
 from edgebit.ops.linear_c import Epilogue, entries_of, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
+_LINE_BYTES, _LINE_PIXELS = 4096, 64
+"""Most of a tile of pixels that follow one another, where the kernel may take any number of them."""
 FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8", "tpixels_fused_s8")
 DOT_PIXELS = 2
 _HELPER = "conv2d__tiles"
@@ -80,7 +81,7 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
         epilogue = replace(epilogue, consts=())
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
-    symbol = code_symbol(raw) if _is_code(layout) else ""
+    symbol = code_symbol(raw) if is_code(layout) else ""
     weights = CConst("w", "int8_t" if w.element == "s8" else "uint8_t", raw, symbol)
     text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
     fields = c_ints(
@@ -94,6 +95,7 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
         acc_at=tile.acc_at,
         own_at=tile.own_at,
         pad_at=tile.pad_at,
+        tile=tile.pixels,
     )
     return Lowered(
         function=text.name,
@@ -126,9 +128,9 @@ def is_fused(stem: str) -> bool:
 
 def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _Tile:
     packed = is_packed(stem)
-    pixels = PIXELS if packed else DOT_PIXELS
     copy = round_up(g.cols, 4) if g.c % 4 else 0
     line = in_line(g)
+    pixels = tile_pixels(g, stem)
     if packed:
         stride = PixelLayout.stride(g.cols)
         acc = (16 * blocks if isinstance(layout, PixelLayout) else 0 if is_fused(stem) else 32) * g.outs
@@ -139,8 +141,8 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
         acc = 4 * sums * pixels
     finish = 0
     if packed:
-        short = g.oh * g.ow % pixels
-        finish = 4 * g.outs if not requant else pixels * g.outs if short else 0
+        short = g.oh * g.ow % (2 if line and is_fused(stem) else pixels)
+        finish = 4 * g.outs if not requant else PIXELS * g.outs if short else 0
     own = max(layout.scratch(stem, g.outs, g.cols) if layout.element == "trit" else 0, copy * pixels, finish)
     acc_at = round_up(2 * pixels * stride, 16)
     own_at = acc_at + round_up(acc, 16)
@@ -149,68 +151,18 @@ def _tile(g: Window, layout: Layout, stem: str, blocks: int, requant: bool) -> _
     return _Tile(pixels, stride, blocks, sums, copy, line, acc_at, own_at, pad_at, scratch)
 
 
-def _is_code(layout: Layout) -> bool:
+def tile_pixels(g: Window, stem: str) -> int:
+    """Pixels of a tile."""
+    if not (in_line(g) and is_fused(stem)):
+        return PIXELS if is_packed(stem) else DOT_PIXELS
+    fitting = _LINE_BYTES // (2 * PixelLayout.stride(g.cols)) // PIXELS * PIXELS
+    return max(PIXELS, min(_LINE_PIXELS, fitting, round_up(g.oh * g.ow, PIXELS)))
+
+
+def is_code(layout: Layout) -> bool:
     """Whether the weights are a function of their own, which leaves out pairs of pixels that a tile lacks."""
     fused = isinstance(layout, Code7q)
     return fused or isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
-
-
-def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
-    """What the cost table prices for these kernels.
-
-    mac: products, those of short tiles' missing pixels included where they are computed, of kernels that walk no
-    lists. tile: tiles of pixels, of
-    which corner: those whose pixels do not just follow one another, and tile_tap: their kernel positions packed.
-    tile_col: columns packed. copy_row, copy_byte: window rows and bytes copied first. pixel, element, step:
-    epilogues, outputs and their float steps. For each tile what Layout.work counts.
-
-    For packed sums, each in rows and tiles: requant; requant_many: the same when there are several blocks;
-    requant_block: blocks after the first; requant_shift, requant_range: when there is a pre-shift, when the
-    range is not all of int8. Or decode: sums taken apart for a float epilogue.
-    """
-    layout = layout_of(choice.layout)
-    matrix = w.values.reshape(g.outs, -1)
-    pixels = PIXELS if is_packed(choice.stem) else DOT_PIXELS
-    tiles = g.n * -(-g.oh * g.ow // pixels)
-    short = _is_code(layout) or is_fused(choice.stem)
-    run = g.n * -(-g.oh * g.ow // 2) * 2 / pixels if short else tiles
-    counts: dict[str, float] = {
-        "call": 1,
-        "mac": 0 if isinstance(layout, ByteLists) else run * pixels * matrix.size,
-        "tile": tiles,
-        "corner": tiles * (not in_line(g)),
-        "tile_tap": 0 if g.c % 4 or in_line(g) else tiles * g.kh * g.kw,
-        "tile_col": tiles * g.cols,
-        "copy_row": tiles * pixels * g.kh if g.c % 4 else 0,
-        "copy_byte": tiles * pixels * g.cols if g.c % 4 else 0,
-        "pixel": g.pixels,
-        "element": g.pixels * g.outs,
-        "step": g.pixels * g.outs * epilogue_steps(node),
-    }
-    if is_packed(choice.stem) and not is_fused(choice.stem):
-        counts |= _finish_work(
-            node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
-        )
-    counts |= {name: run * count for name, count in layout.work(matrix).items()}
-    return {name: float(count) for name, count in counts.items()}
-
-
-def _finish_work(node: Node, g: Window, tiles: int, blocks: int) -> dict[str, float]:
-    e = node.attrs["epilogue"]
-    if not isinstance(e, Requant):
-        return {"decode": g.pixels * g.outs * blocks}
-    return requant_work(e, tiles * g.outs, blocks)
-
-
-def requant_work(e: Requant, rows: int, blocks: int) -> dict[str, float]:
-    """What requant_pixels does for `rows` rows of eight pixels."""
-    return {
-        "requant": rows,
-        "requant_many": rows * (blocks > 1),
-        "requant_block": rows * (blocks - 1),
-        "requant_shift": rows * (e.pre_shift > 0),
-        "requant_range": rows * ((e.qmin, e.qmax) != (-128, 127)),
-    }
 
 
 _PRODUCT = (
@@ -221,7 +173,7 @@ _PRODUCT = (
 
 _FUSED = (
     "\n        const void *w, const uint32_t *x, const eb_requant_entry *entries, int8_t *y, int32_t rows,\n"
-    "        int32_t cols, int32_t stride, int32_t skip"
+    "        int32_t cols, int32_t stride, int32_t pairs"
 )
 
 
@@ -249,13 +201,26 @@ class _Text:
         return is_fused(self.stem)
 
     @property
+    def lined(self) -> bool:
+        """Whether a tile may have any number of pixels that follow one another."""
+        return self.fused and self.tile.line
+
+    @property
     def isa(self) -> str:
         """The instruction set of the kernels that pack and requantise."""
         return self.stem.split("__")[1].split("_")[0]
 
     @property
     def pack(self) -> str:
-        family = "pack_bytes" if self.fused else "pack_pixels" if self.packed else "pack_dots"
+        family = (
+            "pack_line"
+            if self.lined
+            else "pack_bytes"
+            if self.fused
+            else "pack_pixels"
+            if self.packed
+            else "pack_dots"
+        )
         return f"{family}__{self.isa}"
 
     @property
@@ -291,14 +256,15 @@ class _Text:
         header = f"conv2d/conv2d_{'fused' if self.fused else 'tiles'}.h"
         lines = [f'#include "{i}"' for i in (header, *includes)]
         finish = [finish_sums(self.requant)] if self.plain and self.requant else []
-        return "\n".join(["\n".join(lines) + "\n", *declared, *finish, self._next(), product, self._layer()])
+        following = [] if self.lined else [self._next()]
+        return "\n".join(["\n".join(lines) + "\n", *declared, *finish, *following, product, self._layer()])
 
     def _kernel(self, family: str) -> str:
         if self.fused:
             return (
                 f"EB_{family.upper()}_DECL(eb_{self.stem});\n\n"
                 f"EB_INLINE void eb_conv2d_{self.stem}_product({_FUSED}) {{\n"
-                f"    eb_{self.stem}(w, x, entries, y, rows, cols, stride, skip);\n"
+                f"    eb_{self.stem}(w, x, entries, y, rows, cols, stride, pairs);\n"
                 "}\n"
             )
         scratch = "" if self.plain else ", scratch"
@@ -334,8 +300,8 @@ class _Text:
                 f"void {symbol}_run(const uint32_t *x, int8_t *y, const int8_t *end);\n"
                 f"{machine_code(symbol, self.weights.raw)}\n"
                 f"EB_INLINE void {symbol}_product({_FUSED}) {{\n"
-                "    (void)w, (void)entries, (void)cols; // built into the code\n"
-                f"    {symbol}_run(x + skip * stride, y + 2 * skip * rows, y + EB_PIXELS * rows);\n"
+                "    (void)w, (void)entries, (void)cols, (void)stride; // built into the code\n"
+                f"    {symbol}_run(x, y, y + 2 * pairs * rows);\n"
                 "}\n"
             )
         declared, at = (
@@ -359,6 +325,9 @@ class _Text:
         padded = str(int(self.edges == "_padded"))
         w = "NULL" if self.weights.symbol else "w"
         call = f"p, x, {w}, e.requant, {self._next_name()}, {product}_product, y, scratch, {padded}"
+        if self.lined:
+            call = f"p, x, {w}, e.requant, eb_{self.pack}, {product}_product, y, scratch"
+            return self._driver(f"eb_conv2d_fused_line(\n            {call})")
         if self.fused:
             return self._driver(f"eb_conv2d_fused(\n            {call})")
         arguments = [

@@ -21,7 +21,8 @@ from edgebit.ir.graph import Graph, Node, Requant
 from edgebit.layouts.base import layout_of
 from edgebit.layouts.s16p2 import MAX_WORDS
 from edgebit.ops.base import KernelChoice, Sample, op_of
-from edgebit.ops.dots_c import DOTS_FAMILY, LANES
+from edgebit.ops.dots_c import DOTS_FAMILY, LANES, _Lanes
+from edgebit.ops.linear import Window
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.requant import requantise
 from edgebit.plan.kernels import candidates, load_core
@@ -232,6 +233,16 @@ def test_what_the_layout_cannot_hold_is_said() -> None:
     assert "at most 66 columns, not 67" in str(layout.limits(np.zeros((2, 67), np.int8)))
     with pytest.raises(EdgebitError, match="at most 66"):
         layout.pack(np.zeros((2, 67), np.int8))
+
+
+def test_lanes_are_rows_only_where_these_take_little_scratch() -> None:
+    """Rows of a wide image waste fewer pixels, but their packed words and their ring take more than quarters' do."""
+    for w, h, rows in ((96, 96, True), (94, 96, True), (322, 64, False), (30, 500, True)):
+        sizes = {"oh": h // 2, "ow": w // 2, "strides": (2, 2), "pads": (0, 0, 1, 1), "dilations": (1, 1)}
+        g = Window(n=1, h=h, w=w, c=3, kh=3, kw=3, outs=8, **sizes)
+        taken, others = _Lanes.of(g), _Lanes._of(g, not rows)
+        assert taken.lane_rows == rows
+        assert rows or taken.scratch < others.scratch
 
 
 PLANTED = [

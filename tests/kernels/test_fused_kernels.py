@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,8 @@ def run(m: Machine, raw: bytes | None, trits: S8, x: S8, r: Requant, skip: int =
         entries = np.zeros(rows, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
         entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
         w, e = m.place(layout_of("t2").pack(trits), GUARD, GUARD), m.place(entries.tobytes(), GUARD, GUARD)
-        m.call(f"eb_{REF}", w, m.place(words.tobytes(), GUARD, GUARD), e, target, rows, cols, stride, skip)
+        source, y = m.place(words[skip:].tobytes(), GUARD, GUARD), target + 2 * skip * rows
+        m.call(f"eb_{REF}", w, source, e, y, rows, cols, stride, PIXELS // 2 - skip)
     else:
         m.uc.mem_write(CODE, raw)
         m.uc.ctl_flush_tb()  # other code was there before
@@ -79,6 +81,27 @@ def run(m: Machine, raw: bytes | None, trits: S8, x: S8, r: Requant, skip: int =
 def wants(trits: S8, x: S8, r: Requant) -> S8:
     """(8, rows)"""
     return requantise(exact(trits, x).T.astype(np.int32), r)
+
+
+@pytest.mark.parametrize("variant", ["ref", "armv7em"])
+def test_pixels_that_follow_one_another_are_packed(variant: str, tmp_path: Path) -> None:
+    stem = f"pack_line__{variant}"
+    core, rng = "cortex-m4f", np.random.default_rng(7)
+    source = RUNTIME / "kernels" / "pack_line" / f"{stem}.c"
+    m = Machine(core, build(core, [source], tmp_path / "k.elf", f"eb_{stem}"))
+    for count, pairs in ((4, 1), (8, 5), (12, 2), (20, 3), (64, 8)):
+        for second in (count, 0) if pairs == 1 else (count,):
+            x = rng.choice([-128, -1, 0, 1, 127], (2 * pairs, count)).astype(np.int8)
+            stride = count + 4 * int(rng.integers(3))
+            m.reset()
+            to = m.place(b"\x5a" * (4 * stride * pairs), GUARD, GUARD)
+            m.call(f"eb_{stem}", m.place(x.tobytes()), to, count, stride, second, pairs)
+            assert m.read(to - 64, 64) == m.read(to + 4 * stride * pairs, 64) == GUARD
+            words = np.frombuffer(m.read(to, 4 * stride * pairs), "<u4").reshape(pairs, stride)
+            wide = (x.astype(np.int64) + 128).reshape(pairs, 2, count)
+            want = wide[:, 0] | wide[:, 1 if second else 0] << 16
+            np.testing.assert_array_equal(words[:, :count], want)
+            assert (words[:, count:] == 0x5A5A5A5A).all()
 
 
 def code_of(trits: S8, r: Requant) -> bytes:

@@ -33,6 +33,7 @@ typedef struct {
     int32_t acc_at;
     int32_t own_at;
     int32_t pad_at;
+    int32_t tile; // pixels of a tile, of drivers that have a choice
     eb_epilogue_params epilogue;
 } eb_conv2d_tiles_params;
 

@@ -3,16 +3,11 @@
 // step, 8 values in 14 cycles. Words of both pixels are cut and joined first; SXTAB16 then widens two values,
 // one of each, and adds 128 to both.
 #include "pack_bytes/pack_bytes.h"
+#include "pack_bytes/step_armv7em.h"
 
 EB_PACK_BYTES_DECL(eb_pack_bytes__armv7em);
 
 // clang-format off
-#define STEP                                                                                                 \
-    "ldr r6, [r4], #4\n ldr r7, [r5], #4\n"                                                                  \
-    "pkhbt r8, r6, r7, lsl #16\n pkhtb r9, r7, r6, asr #16\n"                                                \
-    "sxtab16 r6, r10, r8\n sxtab16 r7, r10, r8, ror #8\n sxtab16 r8, r10, r9\n sxtab16 r9, r10, r9, ror #8\n" \
-    "str r6, [r1], #4\n str r7, [r1], #4\n str r8, [r1], #4\n str r9, [r1], #4\n"
-
 // r0 pointers, r1 x, r2 bytes of a run, r3 bytes to the next run, r4 first pixel, r5 second pixel, r6-r9 channels and
 // packed words, r10 128 in both halves, r12 end of the run, lr end of the pointers.
 __asm__(".syntax unified\n"
@@ -30,9 +25,9 @@ __asm__(".syntax unified\n"
         "1:\n"
         "ldrd r4, r5, [r0], #8\n add r12, r1, r2\n lsls r6, r2, #27\n bmi 3f\n"
         "2:\n"
-        STEP
+        EB_PACK_STEP("r4", "r5")
         "3:\n"
-        STEP
+        EB_PACK_STEP("r4", "r5")
         "cmp r1, r12\n bne 2b\n"
         "add r1, r1, r3\n cmp r0, lr\n bne 1b\n"
         "pop {r4-r10, pc}\n"

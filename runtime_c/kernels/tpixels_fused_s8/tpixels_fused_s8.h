@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ternary matrix times the inputs of eight pixels at once, requantised to the whole range of int8:
+// Ternary matrix times the inputs of pairs of pixels, requantised to the whole range of int8:
 //   y[(2 j + h) * rows + r] = clamp((sum over k of trit[r][k] * in[2 j + h][k] * mul + add) >> shift, -128,
-//   127) skip <= j < 4, h = 0, 1; mul, add and shift of entries[r]
+//   127)
+//       j < pairs, h = 0, 1; mul, add and shift of entries[r]
 //
 //   w, rows, cols, stride   as for tpixels_s8, in one block: no row has more than 255 nonzero trits
-//   x        [4][stride] words: input k of pixel 2j and 128 in the low half of x[j][k], that of 2j + 1 and
-//   128
-//            in the high half (pack_bytes). 16-byte aligned; words past cols hold anything
+//   x        [pairs][stride] words: input k of pixel 2j and 128 in the low half of x[j][k], that of 2j + 1
+//   and
+//            128 in the high half (pack_bytes, pack_line). 16-byte aligned; words past cols hold anything
 //   entries  [rows], bounded as eb_requant asks; may be null where they are part of w
-//   y        8 * rows int8, no alignment; pairs before `skip` are not written
+//   y        2 * pairs * rows int8, no alignment; pairs >= 1
 //
 // No buffers overlap. A variant is declared where it is used, as
 // EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__<isa>).
@@ -20,6 +21,6 @@
 #define EB_TPIXELS_FUSED_S8_DECL(name)                                                                       \
     void name(const uint8_t *EB_RESTRICT w, const uint32_t *EB_RESTRICT x,                                   \
               const eb_requant_entry *EB_RESTRICT entries, int8_t *EB_RESTRICT y, int32_t rows,              \
-              int32_t cols, int32_t stride, int32_t skip)
+              int32_t cols, int32_t stride, int32_t pairs)
 
 #endif

@@ -18,9 +18,8 @@
 EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__armv7em_code);
 
 EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__armv7em_code) {
-    (void)entries, (void)cols;
-    ((void (*)(const uint32_t *, int8_t *, const int8_t *))((uintptr_t)w | 1))(
-        x + skip * stride, y + 2 * skip * rows, y + EB_PIXELS * rows);
+    (void)entries, (void)cols, (void)stride;
+    ((void (*)(const uint32_t *, int8_t *, const int8_t *))((uintptr_t)w | 1))(x, y, y + 2 * pairs * rows);
 }
 #endif
 

@@ -9,7 +9,7 @@ EB_TPIXELS_FUSED_S8_DECL(eb_tpixels_fused_s8__ref) {
     const eb_requant_params all = {.half = 0, .pre_shift = 0, .qmin = -128, .qmax = 127};
     const int32_t row_bytes = (cols + 3) >> 2;
     for (int32_t r = 0; r < rows; r++, w += row_bytes) {
-        for (int32_t j = skip; j < EB_PIXEL_PAIRS; j++) {
+        for (int32_t j = 0; j < pairs; j++) {
             int32_t low = 0;
             int32_t high = 0;
             for (int32_t k = 0; k < cols; k++) {
