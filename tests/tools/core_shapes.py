@@ -78,6 +78,7 @@ AREAS = [  # like CONV, with windows of many bytes
     ((7, 5, 32), (64, 3, 3), 2),
     ((4, 4, 128), (16, 3, 3), 1),
     ((9, 9, 16), (32, 3, 3), 1),
+    ((20, 20, 16), (32, 1, 1), 2),
 ]
 LANES = [  # input (H, W, C), outputs, kernel, stride: first layers, for kernels of lanes
     ((32, 32, 3), (8, 3, 3), 2),
