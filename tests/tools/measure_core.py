@@ -10,7 +10,7 @@
 Both build real exports of a board with that core from random single-op samples, merged into one graph.
 Bounds are read from the linked images of every installed toolchain. Costs are counted on the emulated
 board, layer by layer, and fitted to the counts of Op.work: coefficients are at least 0 and minimise the
-relative error over all layers. Run again after changing a kernel, a driver, the application or a port;
+relative error, over layers with int8 outputs first. Run again after changing a kernel, a driver, the application or a port;
 tests/emulated/test_predicted_sizes.py says when that is due.
 """
 
@@ -51,6 +51,7 @@ from edgebit.plan.kernels import all_kernels, work_of, work_tables
 from edgebit.plan.plan import make_plan
 from edgebit.toolchain.base import toolchains
 
+FLOAT_COUNTS = ("step", "decode")  # what only layers with float outputs pay
 EPILOGUE_COUNTS = ("element", "pixel", "step", "narrow", "shifted", "tail")
 CHECK = "input_check"  # what the first layer's count holds besides: see edgebit/plan/plan.py
 CHUNK = 60  # layers in one program
@@ -109,6 +110,29 @@ def fit_costs(
             x[~free] = 0
         x = best
     return {c: float(x[k] / norm[k]) for c, k in at.items()}
+
+
+def fit_in_turn(
+    rows: Sequence[tuple[Counts, float]], wholes: Sequence[float]
+) -> dict[tuple[str, str], float]:
+    """Coefficients like those of fit_costs; where there are layers with int8 outputs, of which networks consist, those
+    come first, and what only layers with float outputs count is fitted to what these cost besides."""
+    late = [any(v and n in FLOAT_COUNTS for (_, n), v in counts.items()) for counts, _ in rows]
+    prices: dict[tuple[str, str], float] = {}
+    for turn in (False, True):
+        part = [k for k, is_late in enumerate(late) if is_late == turn]
+        found = fit_costs(
+            [
+                (
+                    {c: n for c, n in rows[k][0].items() if n and c not in prices},
+                    rows[k][1] - sum(prices[c] * n for c, n in rows[k][0].items() if c in prices),
+                )
+                for k in part
+            ],
+            [wholes[k] for k in part],
+        )
+        prices |= found
+    return prices
 
 
 def measure_layers(
@@ -174,7 +198,7 @@ def fit_tables(
         if told or m.value - known > MOSTLY * m.value:
             used.append(m)
             rows.append((mine, m.value - known))
-    prices = fit_costs(rows, [m.value for m in used] if any("." in w for w in wanted) else None)
+    prices = fit_in_turn(rows, [m.value for m in used])
     worst: dict[str, list[float]] = defaultdict(list)
     for m, (mine, value) in zip(used, rows, strict=True):
         off = (sum(prices[c] * n for c, n in mine.items()) - value) / m.value
