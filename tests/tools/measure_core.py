@@ -201,7 +201,7 @@ def fit_tables(
     prices = fit_in_turn(rows, [m.value for m in used])
     worst: dict[str, list[float]] = defaultdict(list)
     for m, (mine, value) in zip(used, rows, strict=True):
-        off = (sum(prices[c] * n for c, n in mine.items()) - value) / m.value
+        off = (sum(prices.get(c, 0) * n for c, n in mine.items()) - value) / m.value
         worst[m.stem].append(off)
         if abs(off) > TELL:
             print(f"  {m.stem}: {off:+.0%} of {m.value:.0f} for {m.note} {mine}")
