@@ -156,13 +156,18 @@ static EB_NOINLINE void eb_dwvecs_pairs(outputs *o, constants *k, const eb_requa
                                         const eb_dwconv3x3_job *job, int32_t first, int32_t last) {
     EB_ALIGNED(16) int8_t twice[10 * LANES]; // weights, and one vector of padding
     eb_requant_entry both[LANES];
+    const mve_pred16_t half = vctp8q(HALF);
     for (int32_t i = 0; i < 9 * LANES; i += LANES) {
-        memcpy(twice + i, o->w + i, HALF);
-        memcpy(twice + i + HALF, o->w + i, HALF);
+        const int8x16_t weights = vldrbq_z_s8(o->w + i, half);
+        vstrbq_p_s8(twice + i, weights, half);
+        vstrbq_p_s8(twice + i + HALF, weights, half);
     }
     vstrbq_s8(twice + 9 * LANES, vdupq_n_s8((int8_t)job->padding));
-    memcpy(both, entries, HALF * sizeof *both);
-    memcpy(both + HALF, entries, HALF * sizeof *both);
+    for (int32_t i = 0; i < HALF; i++) {
+        both[i] = entries[i];
+        both[i + HALF] = entries[i];
+        __asm__ volatile("" ::: "memory"); // or compilers call a library's memcpy
+    }
     eb_dwvecs_constants(k, both, LANES);
     o->w = twice;
     const int32_t pairs = (last - first) >> 1;
