@@ -55,7 +55,7 @@ void eb_conv2d__tiles_point(const eb_tile *t, int32_t y, int32_t x, int32_t at, 
 #if defined(__thumb__) && defined(__ARM_ARCH_6M__)
 enum { EB_TILES_UNROLLED = 31 };
 
-// Copies rows of n bytes, 1 <= n <= EB_TILES_UNROLLED, rows >= 1.
+// Copies rows of n bytes, 1 <= n <= EB_TILES_UNROLLED, rows >= 1; steps: bytes from a row to the next.
 void eb_conv2d__tiles_rows(int8_t *to, const int8_t *from, int32_t rows, int32_t n, int32_t to_step,
                            int32_t from_step);
 
@@ -89,11 +89,12 @@ __asm__(".syntax unified\n"
         ".popsection\n");
 // clang-format on
 
+// Fills the words from `to` up to `end`, at least one, with a byte.
 static void fill(uint32_t *to, const uint32_t *end, int32_t padding) {
     const uint32_t word = (uint32_t)(padding & 255) * 0x01010101u;
     do {
         *to++ = word;
-        __asm__("" : "+r"(to));
+        __asm__("" : "+r"(to)); // keeps compilers from calling memset
     } while (to != end);
 }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Driver of 3 x 3 depthwise convolutions by bands of output rows from copies of their inputs (kernels of
-// family dwconvband_t_s8). `copy` is for numbers of channels that are multiples of 4.
+// family dwconvband_t_s8). `copy` is called where the channels are a multiple of 4; others are copied here.
 //
 //   x        (n, h, w, c) int8
 //   y        (n, oh, ow, c) int8. All inputs of a band are copied before its first output is written, and
-//   later
-//            bands read no input row above their own windows, so y may overlap x as far as when pixels are
-//            computed one by one (edgebit/ops/linear.py).
+//            later bands read no input row above their own windows, so y may overlap x as far as when
+//            pixels are computed one by one (edgebit/ops/linear.py).
 //   scratch  16-byte aligned: the copy at 0; at own_at, where bands do not fill the image, the outputs of the
 //            last one. edgebit/ops/bands_c.py computes the size.
 #ifndef EDGEBIT_DEPTHWISE_BAND_H
@@ -22,12 +21,12 @@ typedef struct {
     int32_t stride_h, stride_w;
     int32_t dilation_h, dilation_w;
     int32_t pad_top, pad_left;
-    int32_t padding; // int8 value of padding: the input's zero point
-    int32_t band;    // output rows of a band
-    int32_t rows;    // input rows of a band
-    int32_t inside;  // columns of the image that are copied
-    int32_t columns; // of the copy
-    int32_t x_row, x_col;
+    int32_t padding;      // int8 value of padding: the input's zero point
+    int32_t band;         // output rows of a band
+    int32_t rows;         // input rows of a band
+    int32_t inside;       // columns of the image that are copied
+    int32_t columns;      // of the copy
+    int32_t x_row, x_col; // bytes from a row or a column of the copy to the next
     int32_t own_at;
 } eb_depthwise_band_params;
 

@@ -10,7 +10,8 @@
 //   entries  [channels]; may be null where they are part of w
 //   x        holds every row and column that windows reach, but for the first `lead` columns
 //
-// y overlaps nothing. No alignment.
+// rows, outs, channels >= 1. y overlaps nothing. No alignment. A variant is declared where it is used, as
+// EB_DWCONVBAND_T_S8_DECL(eb_dwconvband_t_s8__<isa>).
 #ifndef EDGEBIT_DWCONVBAND_T_S8_H
 #define EDGEBIT_DWCONVBAND_T_S8_H
 

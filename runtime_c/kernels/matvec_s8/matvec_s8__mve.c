@@ -54,8 +54,9 @@ EB_INLINE const int8_t *eb_matvec_s8_four__mve(const int8_t *w, const int8_t *x,
     return w;
 }
 
-// All rows, 1 to 4 steps of 16 columns. q0 q1 weights, q4 to q7 inputs of the steps. A step is four products,
-// `a` for all but the first, of which the last two are given what goes behind them.
+// All rows, 1 to 4 steps of 16 columns. q0 q1 weights, q4 to q7 inputs of the steps. A step is a product for
+// each of four rows; `a` is "a", which adds to the sums, in all steps but the first. The last step stores two
+// sums behind each of its last two products.
 #define FIRST(a, x)                                                                                          \
     "vldrb.u8 q1, [%[w]], #16\n vmladav" a ".s8 %[a0], q0, " x "\n"                                          \
     "vldrb.u8 q0, [%[w]], #16\n vmladav" a ".s8 %[a1], q1, " x "\n"

@@ -5,9 +5,9 @@
 //   void <name>_run(const uint32_t *x, int8_t *y, const int8_t *end)
 //
 // generated for one layer (edgebit/layouts/thumb_fused.py), that does what every kernel of this family does
-// for that layer's weights and entries, from the pair on which x and y are those of, until its outputs reach
-// `end`. A layer calls its own function by name. There is no code in this file but for the kernel tester,
-// which has such functions in memory and not by name.
+// for that layer's weights and entries, for the pairs of pixels whose outputs lie from y up to `end`; x are
+// the inputs of the first of them. A layer calls its own function by name. There is no code in this file but
+// for the kernel tester, which has such functions in memory and not by name.
 //
 // Bounds: sums fit int16, see tpixels_s8.h.
 // Cost (modelled cycles, Cortex-M4): the sums of tpixels_s8__armv7em_code, and 8 for each row and pair of

@@ -19,7 +19,8 @@
 
 enum { BYTES_SUMS = 13 }; // of a group of three columns
 
-// The planes of the sums of `groups` >= 1 groups of three columns, one behind the other.
+// The planes of the sums of `groups` >= 1 groups of three columns, one behind the other: 4 * BYTES_SUMS *
+// groups words at `table`. stride: words of x from one pair of pixels to the next.
 void eb_tpixels_s8_bytes_build(const uint32_t *x, uint32_t *table, uint32_t groups, int32_t stride);
 // One tile of all rows: adds to [rows][4] words from acc to acc_end; returns the end of the tile's lists.
 // `words`: the first plane, `plane`: bytes to the next.
