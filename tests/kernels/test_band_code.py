@@ -16,7 +16,7 @@ import pytest
 from check_runner import RUNTIME, Machine, build, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_depthwise_bands import band_samples
+from test_depthwise_band_layers import band_samples
 from test_fused_kernels import CODE, GUARD, draw_entries, entries_of
 
 from edgebit.errors import EdgebitError
@@ -28,7 +28,7 @@ from edgebit.layouts.thumb_depthwise import MAX_REACH, Band
 from edgebit.layouts.thumb_depthwise_reader import BandReader
 from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.bands_c import BAND_FAMILY
-from edgebit.ops.base import KernelChoice, op_of
+from edgebit.ops.base import KernelChoice, Sample, op_of
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.requant import requantise
 from edgebit.plan.kernels import candidates, load_core
@@ -134,7 +134,7 @@ def run(m: Machine, p: Problem, raw: bytes | None) -> S8:
         )
     else:
         m.uc.mem_write(CODE, raw)
-        m.uc.ctl_flush_tb()  # other code was there before
+        m.uc.ctl_flush_tb()  # calls before this one had other code there
         m.call(CODE, x, y)
     assert m.read(y - 64, 64) == m.read(y + size, 64) == GUARD, "wrote beside y"
     made = np.frombuffer(m.read(y, size), np.int8).reshape(b.rows, b.outs, b.y_col)
@@ -273,12 +273,12 @@ def test_damaged_code_is_refused_or_computes_something_else_known() -> None:
         except EdgebitError:
             refused += 1
         else:
-            assert not same(entries, trits, p) or damaged == p.code
+            assert not same(entries, trits, p)
     assert refused > 50
 
 
-def swapped(c: Any, does: Callable[..., None]) -> Callable[..., None]:
-    return lambda rd, base, terms: does(rd, base, [(-s, r) if rd == 8 else (s, r) for s, r in terms])
+def turned_signs(c: Any, does: Callable[..., None], rd: int, base: int | None, terms: Any) -> None:
+    does(c, rd, base, [(-s, r) if rd == 8 else (s, r) for s, r in terms])
 
 
 @pytest.mark.parametrize("bug", ["sign", "row", "column", "halves"])
@@ -288,7 +288,7 @@ def test_a_bug_planted_in_the_generator_is_found(
     kind: Any = thumb_depthwise._Channels
     old_sum, old_byte, old_multiply = kind._sum, kind._load_byte, kind._multiply
     if bug == "sign":
-        monkeypatch.setattr(kind, "_sum", lambda c, *a: swapped(c, lambda *v: old_sum(c, *v))(*a))
+        monkeypatch.setattr(kind, "_sum", lambda c, *a: turned_signs(c, old_sum, *a))
     if bug == "row":
         monkeypatch.setattr(
             kind, "_load_byte", lambda c, rd, at: old_byte(c, rd, at if at != c.band.x_row else 0)
@@ -309,6 +309,15 @@ def choose(node: Node, graph: Graph) -> KernelChoice | None:
     return KernelChoice(REF, c_harness.kernel_layout(REF)) if mine else None
 
 
+def taken(rng: np.random.Generator, x: tuple[int, ...], stride: int, pads: tuple[int, ...]) -> Sample:
+    """A layer of the family with inputs of the shape x, (n, h, w, c)."""
+    attrs = {"strides": (stride,) * 2, "pads": pads, "dilations": (1, 1), "groups": x[3]}
+    while True:
+        s = linear_sample(rng, "conv2d", x, (x[3], 3, 3, 1), attrs, x[0])
+        if choose(s.graph.nodes[0], s.graph):
+            return s
+
+
 def test_layers_by_the_reference_equal_numpy_and_may_overlap() -> None:
     samples = [s for s in band_samples(7, 160) if choose(s.graph.nodes[0], s.graph)]
     rng = np.random.default_rng(8)
@@ -317,12 +326,7 @@ def test_layers_by_the_reference_equal_numpy_and_may_overlap() -> None:
         ((14, 9, 300), 2, (0, 0, 1, 1)),
         ((7, 7, 4), 1, (0,) * 4),
     ):
-        attrs = {"strides": (stride,) * 2, "pads": pads, "dilations": (1, 1), "groups": shape[2]}
-        while True:
-            s = linear_sample(rng, "conv2d", (2, *shape), (shape[2], 3, 3, 1), attrs, 2)
-            if choose(s.graph.nodes[0], s.graph):
-                break
-        samples.append(s)
+        samples.append(taken(rng, (2, *shape), stride, pads))
     own = [op_of(n).lower(n, s.graph, choose(n, s.graph)) for s in samples for n in s.graph.nodes]
     assert {"eb_depthwise_band_params"} == {low.params[0] for low in own if low.params}
     assert c_harness.check_samples(samples, choose=choose, extra=["-O1"]) >= 2 * len(samples) > 20
@@ -330,12 +334,7 @@ def test_layers_by_the_reference_equal_numpy_and_may_overlap() -> None:
 
 @pytest.mark.parametrize("core", CORES)
 def test_code_is_chosen_where_it_pays(core: str) -> None:
-    rng = np.random.default_rng(3)
-    attrs = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 32}
-    while True:
-        s = linear_sample(rng, "conv2d", (1, 24, 24, 32), (32, 3, 3, 1), attrs, 1)
-        if choose(s.graph.nodes[0], s.graph):
-            break
+    s = taken(np.random.default_rng(3), (1, 24, 24, 32), 1, (1, 1, 1, 1))
     best = candidates(s.graph.nodes[0], s.graph, load_core(core))[0]
     assert best.stem == f"{BAND_FAMILY}__armv7em_code"
     assert best.modelled
