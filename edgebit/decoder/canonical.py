@@ -39,7 +39,8 @@ class Projection:
     """w[o, i] = scale[o or 0, i // group] * trits[o, i].
 
     trits (rows, cols) int8; scale (rows or 1, groups) binary32, group columns each (the last may have fewer);
-    bias (rows,) or None. divisor (rows or 1,): what scale is the inverse of, where inputs are int8 and there is one group.
+    bias (rows,) or None. divisor (rows or 1,): what scale is the inverse of, where inputs are int8 and there is one
+    group.
     """
 
     trits: S8Array

@@ -29,7 +29,7 @@ MAX_LIST = 24
 
 
 class ByteLists(PixelLayout):
-    """unit: columns in one; places: what can be listed of a unit."""
+    """unit: how many columns are one; places: how many things can be listed of a unit."""
 
     unit: ClassVar[int]
     places: ClassVar[int]

@@ -1,4 +1,5 @@
-"""Weights as machine code for Armv7-M: what the layers of tpixels_s8__armv7em_code call (see thumb.py)."""
+"""Weights as machine code for Armv7-M: what the layers of tpixels_s8__armv7em_code and
+__armv7m_code call (see thumb.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Weights as machine code for strips and Armv7-M: what tstrips_s8__armv7em_code calls (see thumb_strips.py)."""
+"""Weights as machine code for strips and Armv7-M: what tstrips_s8__armv7em_code and __armv7m_code
+call (see thumb_strips.py)."""
 
 from __future__ import annotations
 

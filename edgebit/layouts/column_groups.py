@@ -20,6 +20,7 @@ Flags = npt.NDArray[np.bool_]
 Costs = npt.NDArray[np.int64]
 _PAIRS = ((), ((0, 1),), ((0, 1), (1, 2), (0, 2)))  # of groups of one column, two, three
 MOST = len(_PAIRS)
+"""Words that a load takes, at most."""
 NOTHING = (0, 0)
 
 
@@ -45,9 +46,9 @@ class Plan:
 
 
 def group_columns(trits: S8Array, places: tuple[int, ...], high: tuple[int, ...], most: int) -> Plan:
-    """The groups of least cost for (rows, cols) trits, each column with a nonzero at least. places: where inputs are, in
-    words, ascending; a load takes up to `most` (<= MOST) words that lie together, wanted or not. high: rows in high
-    registers."""
+    """The groups of least cost for (rows, cols) trits, each column with a nonzero at least. places: where inputs are,
+    in words, ascending; a load takes up to `most` (<= MOST) words that lie together, wanted or not. high: rows in
+    high registers."""
     return _group(trits.tobytes(), len(trits), places, high, most)
 
 
@@ -96,7 +97,7 @@ def _uses(v: S8Array, high: list[int]) -> Costs:
 
 
 def _turns(v: S8Array, high: list[int]) -> Flags:
-    """Whether the input is negated for high registers."""
+    """Whether the input of each column is negated for high registers."""
     return np.asarray((v[high] < 0).any(axis=0), np.bool_)
 
 

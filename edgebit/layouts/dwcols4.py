@@ -1,4 +1,4 @@
-"""Trits of 3 x 3 depthwise convolutions of four channels and more are in edgebit/layouts/dwcols.py: what
+"""Trits of 3 x 3 depthwise convolutions of four channels and more, in the bytes of dwcols.py: what
 dwconv3x3_t_s8__armv7em_lanes reads."""
 
 from __future__ import annotations

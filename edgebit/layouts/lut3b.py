@@ -2,7 +2,7 @@
 __armv7m_lut3 read.
 
 Lists of bytes as in byte_lists.py: three consecutive columns are a unit, and its places are the 13 sums of lut3.py.
-A tile is as large as bytes allow: 19 units.
+There are as few tiles as possible, equally large, of at most 19 units, all that bytes can name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 
 from edgebit.ir.graph import Array
 from edgebit.layouts.byte_lists import ByteLists
-from edgebit.layouts.lut3 import GROUP, SUMS, equal_tiles, signed_sums
+from edgebit.layouts.lut3 import GROUP, SUMS, TABLE_BYTES, equal_tiles, signed_sums
 
-WORD_BYTES = 16  # of a sum: one word a pair of pixels
+TILE = 256 // len(SUMS)
+"""Units in a tile, at most."""
 
 
 class Lut3b(ByteLists):
@@ -27,7 +28,7 @@ class Lut3b(ByteLists):
     places = len(SUMS)
 
     def tiles(self, weights: Array) -> list[int]:
-        return equal_tiles(weights.shape[1], 256 // len(SUMS))
+        return equal_tiles(weights.shape[1], TILE)
 
     def encode(self, trits: Array) -> tuple[Array, Array]:
         places, signs = signed_sums(trits)
@@ -41,4 +42,4 @@ class Lut3b(ByteLists):
         return {**super().work(weights), "group": -(-weights.shape[1] // GROUP)}
 
     def scratch(self, stem: str, rows: int, cols: int) -> int:
-        return WORD_BYTES * len(SUMS) * equal_tiles(cols, 256 // len(SUMS))[0]
+        return TABLE_BYTES * equal_tiles(cols, TILE)[0]

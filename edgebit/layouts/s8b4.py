@@ -49,8 +49,8 @@ class S8b4(Layout):
         return np.ascontiguousarray(out[:rows, :cols])
 
     def work(self, weights: Array) -> Mapping[str, float]:
-        """block: of 4 rows; vector: steps of 16 columns of one; long, long_vector: of these, where there are more columns
-        than Helium has registers for."""
+        """block: of 4 rows; vector: steps of 16 columns of one; long, long_vector: of these, where there are more
+        columns than Helium has registers for."""
         rows, cols = weights.shape
         blocks = round_up(rows, 4) // 4
         vectors = blocks * (round_up(cols, 16) // 16)

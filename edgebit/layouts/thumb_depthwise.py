@@ -109,8 +109,8 @@ class _Channels(FusedCode):
         super().__init__()
         self.band = band
         self.runs: Counter[str] = Counter()
-        self.times = 1  # how often what is emitted now runs
-        self.memory = False  # whether a load may overlap what comes before it
+        self.times = 1  # how often the instructions being emitted run
+        self.memory = False  # whether the last instruction was a load or a store, which a load overlaps
 
     def emit(self, *halfwords: int) -> None:
         """One or more instructions, which are counted."""

@@ -15,7 +15,7 @@ import numpy as np
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import S8Array
 from edgebit.layouts.thumb_depthwise import Band
-from edgebit.layouts.thumb_fused import Entry
+from edgebit.layouts.thumb_fused import Entry, distance_of, immediate_of
 
 _X, _Y = 1 << 32, 1 << 40
 _NUMBER = (-1, -1, -1)  # what sums count besides inputs (row, column, channel): a number
@@ -158,7 +158,7 @@ class BandReader:
 
     def _wide(self, at: int, h: int, g: int) -> int:
         d, n, r = g >> 8 & 15, h & 15, self.r
-        half = (h & 15) << 12 | (h >> 10 & 1) << 11 | (g >> 12 & 7) << 8 | g & 0xFF
+        half = immediate_of(h, g)
         if (h, g) == (0xE92D, 0x4FF0):
             return at + 2
         if (h, g) == (0xE8BD, 0x8FF0):
@@ -173,8 +173,7 @@ class BandReader:
             self.carry = self._number(2) >= 1 << 16
             r[2] = self._number(2) - (1 << 16) & 0xFFFFFFFF
         elif h & 0xFBC0 == 0xF080 and g & 0xD000 == 0x8000:  # bcs
-            distance = (h & 0x3F) << 11 | g & 0x7FF | (g >> 13 & 1) << 17 | (g >> 11 & 1) << 18
-            return at + 2 + distance - ((h >> 10 & 1) << 19) if self.carry else at + 2
+            return at + 2 + (distance_of(h, g) if self.carry else 0)
         elif h == 0xF04F and g & 0xF0FF == 0:
             r[d] = 0
         elif h == 0xF990:

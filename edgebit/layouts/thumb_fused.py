@@ -2,16 +2,17 @@
 
 The code is one function, `void run(const uint32_t *x, int8_t *y, const int8_t *end)`, that computes what a kernel of
 tpixels_fused_s8 computes (see runtime_c/kernels/tpixels_fused_s8/tpixels_fused_s8.h), with rows, columns, stride and
-requantisation built in, for the pairs of pixels whose outputs lie from y up to `end`; x are the inputs of the first. Tiles of
-rows and their sums are those of thumb.py; sums never leave the registers.
+requantisation built in, for the pairs of pixels whose outputs lie from y up to `end`; x are the inputs of the first.
+Tiles of rows and their sums are those of thumb.py; sums never leave the registers.
 
-Inputs are numbers from 0 to 255. A row of at most 127 nonzero trits begins with 256 in both lanes for each -1, so that no
-lane ever borrows from the other or gets past 2^15: SMLABB and SMLATB read them apart, and what the sum has too much is
-taken from the number they add. From other rows it is taken before, and their sums are taken apart as in tpixels_s8.h.
+Inputs are numbers from 0 to 255. A row of at most 127 nonzero trits begins with 256 in both lanes for each -1, so that
+no lane ever borrows from the other or gets past 2^15: SMLABB and SMLATB read them apart, and what the sum has too much
+is taken from the number they add. From the sums of other rows it is taken first, and their lanes are read as
+tpixels_s8.h says.
 
 Registers: those of thumb.py; then r0 y, r1 mul, r2 add, and one that holds no sum. As rows are stored, more registers
-hold none, and the numbers of up to four rows are loaded at once, from literals behind the loop. Stack: 0 x of the current pair,
-4 y, 8 x of the first pair, 12 y of the first pair, 16 end.
+hold none, and the numbers of up to four rows are loaded at once, from literals behind the loop. Stack: 0 x of the
+current pair, 4 y, 8 x of the first pair, 12 y of the first pair, 16 end.
 
 Encodings: Armv7-M Architecture Reference Manual DDI 0403, A7.7.
 """
@@ -47,7 +48,11 @@ class Entry:
 
 
 class FusedCode(Code):
-    """More instructions."""
+    """Instructions of Armv7E-M that requantise: numbers, literals, products of halves, clamps, stores of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(wide=True)
+        self.wanted: list[tuple[int, int]] = []  # where a literal is loaded, its value
 
     def number(self, rd: int, value: int) -> None:
         """rd = value mod 2^32"""
@@ -57,10 +62,6 @@ class FusedCode(Code):
                     opcode | (half >> 11 & 1) << 10 | half >> 12,
                     (half >> 8 & 7) << 12 | rd << 8 | half & 0xFF,
                 )
-
-    def __init__(self) -> None:
-        super().__init__(wide=True)
-        self.wanted: list[tuple[int, int]] = []  # where a literal is loaded, its value
 
     def literal(self, rd: int, value: int) -> None:
         """rd = value mod 2^32, which `literals` will store"""
@@ -254,6 +255,17 @@ class _Output:
     shift: int = -1
 
 
+def immediate_of(h: int, g: int) -> int:
+    """The 16 bits of a MOVW or MOVT; the lower 12 are those of an ADDW or SUBW."""
+    return (h & 15) << 12 | (h >> 10 & 1) << 11 | (g >> 12 & 7) << 8 | g & 0xFF
+
+
+def distance_of(h: int, g: int) -> int:
+    """How many halfwords a 32-bit conditional branch goes on from the instruction after it."""
+    distance = (h & 0x3F) << 11 | g & 0x7FF | (g >> 13 & 1) << 17 | (g >> 11 & 1) << 18
+    return distance - ((h >> 10 & 1) << 19)
+
+
 class FusedReader(Reader):
     """Runs code on symbols (see Reader). Sums have a column more, for numbers that are added to both lanes."""
 
@@ -319,7 +331,7 @@ class FusedReader(Reader):
 
     def _wide(self, at: int, h: int, g: int) -> int:
         d, n, r = g >> 8 & 15, h & 15, self.r
-        half = (h & 15) << 12 | (h >> 10 & 1) << 11 | (g >> 12 & 7) << 8 | g & 0xFF
+        half = immediate_of(h, g)
         if h >> 4 in (0xF10, 0xF1A, 0xF1C) and g & 0xF000 in (0x1000, 0x2000):  # add, sub, rsb of both lanes
             pair, sums = self._word(n)
             both = self._both((g & 0xFF) * (_UNIT if g & 0x2000 else 1))
@@ -329,8 +341,7 @@ class FusedReader(Reader):
         elif h & 0xFBF0 == 0xF200 and d == n:  # addw
             r[d] = self._number(d) + (half & 0xFFF)
         elif h & 0xFFC0 == 0xF440 and g & 0xD000 == 0x8000:  # bne
-            distance = (h & 0x3F) << 11 | g & 0x7FF | (g >> 13 & 1) << 17 | (g >> 11 & 1) << 18
-            return at + 2 + (0 if self.equal else distance - (1 << 19))
+            return at + 2 + (0 if self.equal else distance_of(h, g))
         elif h & 0xFBF0 == 0xF240:  # movw
             r[d] = half
         elif h & 0xFBF0 == 0xF2C0:  # movt

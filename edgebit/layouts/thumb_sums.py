@@ -1,9 +1,9 @@
 """The sums of one pair of pixels as straight-line Thumb code (see thumb.py).
 
 Without 32-bit instructions inputs are loaded in order, up to three at a time, and two of those may share additions
-(column_groups.py). With them (Armv7-M) a load may take any column, at no more cost: two columns that share additions are
-loaded together (column_pairs.py). The first one's register becomes their sum for the rows where the signs agree, then
-their difference for those where they do not.
+(column_groups.py). With them (Armv7-M) a load may take any column, at no more cost: two columns that share additions
+are loaded together (column_pairs.py). The first one's register becomes their sum for the rows where the signs agree,
+then their difference for those where they do not.
 """
 
 from __future__ import annotations

@@ -156,11 +156,10 @@ def _prelude(stem: str, weights: CConst) -> str:
 def code_band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels.
 
-    tile: bands, which is how often the code is run; step: instructions of the code, wait: those that wait for what they
-    load, and branches back. row: rows copied; run: parts of them that lie together; word: words copied, byte: bytes where
-    they are no words. fill: parts filled with padding, fill_byte: their
-    bytes. mac: products of kernels without code, those of rows past
-    the last included. own: outputs copied.
+    tile: bands, which is how often the code is run; step: instructions of the code, wait: those that wait for what
+    they load, and branches back. row: rows copied; run: parts of them that lie together; word: words copied, byte:
+    bytes where they are no words. fill: parts filled with padding, fill_byte: their bytes. mac: products of kernels
+    without code, those of rows past the last included. own: outputs copied.
     """
     s = _split(g, 0)
     assert s is not None

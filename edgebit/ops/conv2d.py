@@ -170,9 +170,9 @@ class Conv2d(Op):
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
         """mac; row: sums made; col: input elements given to the kernel; pixel: epilogues; product: kernel
         calls; tap: window positions visited; element: outputs; step: float operations on them; call: 1. Of what
-        is gathered, window: windows, run: stretches copied, cut: kernel rows of those that reach padding, copy: elements copied, and short: those of stretches
-        that are copied without a call. Of depthwise products, ragged: those for which pixels or outputs do not
-        come in fours. And requant_work."""
+        is gathered, window: windows, run: stretches copied, cut: kernel rows of those that reach padding, copy:
+        elements copied, and short: those of stretches that are copied without a call. Of depthwise products,
+        ragged: those for which pixels or outputs do not come in fours. And requant_work."""
         x, w, g = self._parts(node, graph)
         products = g.pixels * (1 if g.depthwise else g.groups)
         gathered = 0 if g.depthwise else products * gathers(g, x.dtype)

@@ -234,9 +234,9 @@ def band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
 
 
 def lane_work(g: Window) -> dict[str, float]:
-    """What vector kernels that compute depthwise convolutions pixel by pixel do: of blocks of sixteen channels or of the
-    eight that are left over, block: made; block_tap: multiplied by the weights of one tap. plain: products where
-    there are fewer than eight channels or several outputs for each."""
+    """What vector kernels that compute depthwise convolutions pixel by pixel do: of blocks of sixteen channels or of
+    the eight that are left over, block: made; block_tap: multiplied by the weights of one tap. plain: products
+    where there are fewer than eight channels or several outputs for each."""
     taps = g.kh * g.kw
     if g.outs != g.c or g.c < 8:
         return {"block": 0.0, "block_tap": 0.0, "plain": float(g.pixels * taps * g.outs)}

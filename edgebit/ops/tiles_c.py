@@ -1,14 +1,15 @@
 """How a convolution computed in tiles of output pixels becomes C (runtime_c/kernels/conv2d/conv2d_tiles.h).
 
 Four kinds of kernels work on tiles: `tpixels_s8` adds and subtracts words that hold two pixels, eight pixels
-at a time; `tpixels_fused_s8` requantises as well (conv2d_fused.h); `tdots_s8` multiplies the windows of two pixels by the same words of weights; `pixels_s8` multiplies
-packed pixels by int8 weights. They serve layers with int8 inputs and one group.
+at a time; `tpixels_fused_s8` requantises as well (conv2d_fused.h), up to 64 pixels at a time where they follow one
+another; `tdots_s8` multiplies the windows of two pixels by the same words of weights; `pixels_s8` multiplies packed
+pixels by int8 weights. They serve layers with int8 inputs and one group.
 
 Scratch, all regions at multiples of 16 bytes:
 
     packed    the tile's inputs: stride words for every two pixels
-    sums      tpixels_s8: 16 bytes an output channel and block of columns; pixels_s8: 32 a channel; tdots_s8: 4 bytes an output
-              channel, rounded up to the layout's row multiple, and pixel
+    sums      tpixels_s8: 16 bytes an output channel and block of columns; pixels_s8: 32 a channel; tdots_s8: 4
+              bytes an output channel, rounded up to the layout's row multiple, and pixel
     own       whatever is largest of: the kernel's own scratch; copies of the tile's windows; the requantised
               outputs of a short last tile; one pixel's sums for a float epilogue
     padding   one input pixel of padding, when there is any
@@ -31,10 +32,10 @@ from edgebit.ops.linear import Weights, Window, is_dynamic
 from edgebit.ops.linear_c import Epilogue, entries_of, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
 
-_LINE_BYTES, _LINE_PIXELS = 4096, 64
-"""Most of a tile of pixels that follow one another, where the kernel may take any number of them."""
 FAMILIES = ("tpixels_s8", "tdots_s8", "pixels_s8", "tpixels_fused_s8")
 DOT_PIXELS = 2
+_LINE_BYTES, _LINE_PIXELS = 4096, 64
+"""Packed inputs and pixels in a tile, at most, where pixels follow one another and the kernel takes any number."""
 _HELPER = "conv2d__tiles"
 
 
@@ -212,16 +213,9 @@ class _Text:
 
     @property
     def pack(self) -> str:
-        family = (
-            "pack_line"
-            if self.lined
-            else "pack_bytes"
-            if self.fused
-            else "pack_pixels"
-            if self.packed
-            else "pack_dots"
-        )
-        return f"{family}__{self.isa}"
+        if self.fused:
+            return f"{'pack_line' if self.lined else 'pack_bytes'}__{self.isa}"
+        return f"{'pack_pixels' if self.packed else 'pack_dots'}__{self.isa}"
 
     @property
     def requant(self) -> str:
