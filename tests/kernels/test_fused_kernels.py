@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from c_harness import check_samples
-from check_runner import RUNTIME, Machine, build
+from check_runner import RUNTIME, Machine, build, planted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_tile_kernels import exact, pack_words, problems
+from unicorn import UcError
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Requant
@@ -83,12 +84,11 @@ def wants(trits: S8, x: S8, r: Requant) -> S8:
     return requantise(exact(trits, x).T.astype(np.int32), r)
 
 
-@pytest.mark.parametrize("variant", ["ref", "armv7em"])
-def test_pixels_that_follow_one_another_are_packed(variant: str, tmp_path: Path) -> None:
-    stem = f"pack_line__{variant}"
+def packs_lines(stem: str, folder: Path, runtime: Path = RUNTIME) -> None:
+    """A kernel of pack_line against NumPy."""
     core, rng = "cortex-m4f", np.random.default_rng(7)
-    source = RUNTIME / "kernels" / "pack_line" / f"{stem}.c"
-    m = Machine(core, build(core, [source], tmp_path / "k.elf", f"eb_{stem}"))
+    source = runtime / "kernels" / "pack_line" / f"{stem}.c"
+    m = Machine(core, build(core, [source], folder / "k.elf", f"eb_{stem}", runtime=runtime))
     for count, pairs in ((4, 1), (8, 5), (12, 2), (20, 3), (64, 8)):
         for second in (count, 0) if pairs == 1 else (count,):
             x = rng.choice([-128, -1, 0, 1, 127], (2 * pairs, count)).astype(np.int8)
@@ -102,6 +102,26 @@ def test_pixels_that_follow_one_another_are_packed(variant: str, tmp_path: Path)
             want = wide[:, 0] | wide[:, 1 if second else 0] << 16
             np.testing.assert_array_equal(words[:, :count], want)
             assert (words[:, count:] == 0x5A5A5A5A).all()
+
+
+@pytest.mark.parametrize("variant", ["ref", "armv7em"])
+def test_pixels_that_follow_one_another_are_packed(variant: str, tmp_path: Path) -> None:
+    packs_lines(f"pack_line__{variant}", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "bug"),
+    [
+        ("pack_bytes/step_armv7em.h", "sxtab16 r7, r10, r8, ror #8", "sxtab16 r7, r10, r8"),
+        ("pack_bytes/step_armv7em.h", "pkhtb r9, r7, r6, asr #16", "pkhtb r9, r6, r7, asr #16"),
+        ("pack_line/pack_line__armv7em.c", "mov r0, r4", "nop"),
+        ("pack_line/pack_line__armv7em.c", "bmi 3f", "nop"),
+    ],
+)
+def test_a_bug_planted_in_packing_is_found(file: str, text: str, bug: str, tmp_path: Path) -> None:
+    runtime = planted(tmp_path, file, text, bug)
+    with pytest.raises((AssertionError, UcError)):
+        packs_lines("pack_line__armv7em", tmp_path, runtime)
 
 
 def code_of(trits: S8, r: Requant) -> bytes:
