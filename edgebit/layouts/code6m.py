@@ -62,9 +62,8 @@ class Code6m(PixelLayout):
                 block = np.ascontiguousarray(part[:, first:last])
                 wanted = np.flatnonzero(block.any(axis=0)).tolist()
                 if not self.wide:
-                    plan = groups_of(
-                        np.ascontiguousarray(block[:, wanted]), [places[first + k] for k in wanted]
-                    )
+                    where = [places[first + k] for k in wanted]
+                    plan = groups_of(np.ascontiguousarray(block[:, wanted]), where)
                     counts["add"] += plan.adds
                     counts["input"] += plan.inputs
                     counts["load"] += len(plan.groups)

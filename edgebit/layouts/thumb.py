@@ -4,8 +4,8 @@ The code is one function, `void run(const uint32_t *x, uint32_t *acc, uint32_t s
 kernel of tpixels_s8 computes (see runtime_c/kernels/tpixels_s8/tpixels_s8.h), with rows, columns and stride built
 in, for all pairs of pixels but the first `skip` / 4; x and acc are those of the first pair it computes.
 Rows come in tiles of up to eleven, one register a row, and columns in blocks. For each tile and block the code
-loops over the four pairs of pixels; the body (thumb_sums.py) loads the inputs of two or three columns and adds them to
-or subtracts them from the rows with a nonzero trit there.
+loops over the four pairs of pixels; the body (thumb_sums.py) loads the inputs of up to three columns, may add two of
+them to each other, and adds them to or subtracts them from the rows with a nonzero trit there.
 
 Registers: r0 address, r1 and r2 inputs, then rows: r4-r7, r8-r12, lr, and r3, which is a third input when
 there are fewer rows. Stack: 0 x of the current pair, 4 acc, 8 x of the first pair, 12 skip.

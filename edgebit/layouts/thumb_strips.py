@@ -86,7 +86,7 @@ class Columns:
         return count
 
     def load_words(self, at: int, registers: Sequence[int]) -> None:
-        """Load the words from the `at`th wanted column on."""
+        """Load words that follow one another, the first of them that of the `at`th wanted column."""
         row, word = self._places[self._wanted[at]]
         if row != self._row:
             self._code.local(False, 0, _FRAME + 4 * row)
@@ -137,30 +137,39 @@ def places(strip: Strip) -> list[int]:
 
 
 def _body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> None:
-    size = len(trits)
     if c.wide and _paired_body(c, trits, first, last, strip):
         return
-    inputs = inputs_of(size)
     wanted = (first + np.flatnonzero(trits[:, first:last].any(axis=0))).tolist()
+    part = np.ascontiguousarray(trits[:, wanted])
     columns = Columns(c, strip, wanted)
-    fresh = set(range(size))
-    at = 0
-    if not c.wide:
-        part = np.ascontiguousarray(trits[:, wanted])
+    fresh = set(range(len(trits)))
+    if c.wide:
+        _add_in_order(c, part, columns, fresh)
+    else:
         every = places(strip)
-        where = [every[k] for k in wanted]
-        for group in groups_of(part, where).groups:
-            offsets = [where[group.first + i] - where[group.first] for i in range(group.count)]
-            columns.load_words(group.first, inputs[: offsets[-1] + 1])
-            add_group(c, part, group, [inputs[k] for k in offsets], fresh)
-        at = len(wanted)
-    while at < len(wanted):
-        count = columns.load(at, inputs)
-        for register, k in zip(inputs, wanted[at : at + count], strict=False):
-            add_column(c, trits[:, k].tolist(), register, fresh)
-        at += count
+        _add_groups(c, part, columns, [every[k] for k in wanted], fresh)
     for i in sorted(fresh):
         c.zero(ROWS[i], 1)
+
+
+def _add_in_order(c: Code, trits: S8Array, columns: Columns, fresh: set[int]) -> None:
+    """The wanted columns, as many at once as are loaded by one instruction."""
+    inputs = inputs_of(len(trits))
+    at = 0
+    while at < trits.shape[1]:
+        count = columns.load(at, inputs)
+        for register, k in zip(inputs, range(at, at + count), strict=False):
+            add_column(c, trits[:, k].tolist(), register, fresh)
+        at += count
+
+
+def _add_groups(c: Code, trits: S8Array, columns: Columns, where: Sequence[int], fresh: set[int]) -> None:
+    """The wanted columns, whose inputs are at `where`, in groups that share additions (column_groups.py)."""
+    inputs = inputs_of(len(trits))
+    for group in groups_of(trits, where).groups:
+        offsets = [where[group.first + i] - where[group.first] for i in range(group.count)]
+        columns.load_words(group.first, inputs[: offsets[-1] + 1])
+        add_group(c, trits, group, [inputs[k] for k in offsets], fresh)
 
 
 def _paired_body(c: Code, trits: S8Array, first: int, last: int, strip: Strip) -> bool:
