@@ -37,7 +37,6 @@ class Core:
     gcc: dict[str, Any]
     forbidden: tuple[str, ...]
     costs: dict[str, dict[str, float]]
-    bounds: dict[str, float]
     path: Path
 
     @property
@@ -96,6 +95,5 @@ def load_core(name: str) -> Core:
         gcc=d["gcc"],
         forbidden=tuple(d.get("forbidden", ())),
         costs=d.get("cost", {}),
-        bounds=d.get("bounds", {}),
         path=path,
     )
