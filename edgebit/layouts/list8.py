@@ -70,7 +70,8 @@ class List8(Layout):
                     listed = np.frombuffer(raw[at + 1 : at + 1 + n], np.uint8)
                     if place != 2 * n + n % 2 or n > MAX_LIST or len(listed) != n:
                         raise EdgebitError("list8: a list that begins with no place, or bytes that end early")
-                    if (listed >= len(tile)).any() or tile[listed[listed < len(tile)]].any():
+                    twice = len(np.unique(listed)) < n
+                    if twice or (listed >= len(tile)).any() or tile[listed].any():
                         raise EdgebitError("list8: a column past the tile, or listed twice")
                     tile[listed] = sign
                     at += 1 + n

@@ -186,6 +186,14 @@ def test_vector_lists_round_trip_and_refuse_damage(data: st.DataObject) -> None:
     assert (again != trits).any()
 
 
+def test_a_column_twice_in_one_list_is_refused() -> None:
+    """The kernel would add that input twice, which no trit does."""
+    raw = bytearray(LIST8.pack(np.array([[0, 0, 0, 1, 0, 1]], np.int8)))
+    raw[-1] = raw[-2]
+    with pytest.raises(EdgebitError, match="listed twice"):
+        LIST8.unpack(bytes(raw), 1, 6)
+
+
 PLANTED = [
     # file below runtime_c/kernels, text, its replacement
     ("tmatvec_s8/list8.h", "mov r0, r2\\n", "nop\\n"),
