@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -43,6 +44,19 @@ def test_commands_of_a_page_run(
 
 def test_the_readme_has_commands() -> None:
     assert len(commands((ROOT / "README.md").read_text())) >= 5
+
+
+@pytest.mark.parametrize(("board", "name"), [("pico", "a Pico"), ("nucleo-f446re", "an STM32F446")])
+def test_the_readme_says_what_digits_costs(
+    board: str, name: str, edgebit: Callable[..., Any], digits: Callable[[str], Path]
+) -> None:
+    """The last column of the README's table: the ternary net as it is exported."""
+    rows = re.findall(r"^\| ([^|]*) \|.*\| ([\d,]+)(?: B)? \|$", (ROOT / "README.md").read_text(), re.M)
+    said = {row: int(number.replace(",", "")) for row, number in rows}
+    folder = digits(board)
+    counted = json.loads(edgebit("bench", folder, "--board", board, "--emulate", "--json").out)
+    assert said[f"one inference on {name}, modelled cycles"] == counted["per_inference"]
+    assert said[f"weights on {name}"] == json.loads((folder / "edgebit.json").read_text())["weights_bytes"]
 
 
 def test_a_broken_command_would_be_seen(edgebit: Callable[..., Any]) -> None:
