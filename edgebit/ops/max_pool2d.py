@@ -51,9 +51,11 @@ class MaxPool2dOp(Op):
         return {"element": n, **({"flop": n} if x.dtype is DType.F32 else {})} | g.work() | g.steps()
 
     def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
-        """What kernels written for an instruction set do, which take four channels at once."""
+        """What kernels written for an instruction set do, which take four channels at once, or sixteen."""
         x, g = window_of(node, graph)
-        return None if x.dtype is DType.F32 or choice.stem.endswith("__ref") else g.word_work(pairs=True)
+        if x.dtype is DType.F32 or choice.stem.endswith("__ref"):
+            return None
+        return g.sixteen_work() if choice.stem.endswith("__neon") else g.word_work(pairs=True)
 
     def samples(self, rng: np.random.Generator) -> Sample | None:
         shape, attrs = random_window(rng, dilate=True)

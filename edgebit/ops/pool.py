@@ -84,15 +84,24 @@ class Window:
         }
 
     def eight_work(self) -> dict[str, float]:
-        """Counts of kernels that take eight channels at once: of such, eight: made; eight_row: valid rows of their windows,
-        one where they are whole lines; eight_tap: valid taps. Of channels left over the same, byte, byte_row and
-        byte_tap."""
-        h, w = ((self.positions(a) >= 0).sum(axis=1) for a in (0, 1))
-        rows = np.where(w == self.size[1], 1, h[:, None])
+        """Counts of kernels that take eight channels at once: of such, eight: made; eight_row: valid rows of their
+        windows, one where they are whole lines; eight_tap: valid taps. Of channels left over the same, byte, byte_row
+        and byte_tap."""
+        w = (self.positions(1) >= 0).sum(axis=1)
+        return self._lane_work({"eight": self.channels // 8, "byte": self.channels % 8}, w == self.size[1])
+
+    def sixteen_work(self) -> dict[str, float]:
+        """The same of kernels that take sixteen channels at once (sixteen, ...), then eight, and each row by itself."""
+        units = {"sixteen": self.channels // 16, "eight": self.channels % 16 // 8, "byte": self.channels % 8}
+        return self._lane_work(units, np.zeros(self.out[1], np.bool_))
+
+    def _lane_work(self, units: dict[str, int], lines: Array) -> dict[str, float]:
+        """lines: output columns whose windows count as one row."""
+        h = (self.positions(0) >= 0).sum(axis=1)
+        rows = np.where(lines, 1, h[:, None])
         counts = {"": rows.size, "_row": int(rows.sum()), "_tap": int(self.counts().sum())}
-        units = {"eight": self.batch * (self.channels // 8), "byte": self.batch * (self.channels % 8)}
         steps = {n: v for n, v in self.steps().items() if n != "window_row"}
-        return steps | {u + c: float(m * n) for u, m in units.items() for c, n in counts.items()}
+        return steps | {u + c: float(self.batch * m * n) for u, m in units.items() for c, n in counts.items()}
 
     def c_shape(self) -> str:
         """The C initialiser of eb_pool2d_shape."""
