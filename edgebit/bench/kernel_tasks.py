@@ -13,8 +13,8 @@ from edgebit.board import Board
 from edgebit.core import Core
 from edgebit.ir.graph import Array, Graph, Node
 from edgebit.ops.base import op_of
-from edgebit.plan.kernels import Candidate, Optimize, candidates, rank
-from edgebit.plan.plan import Plan, make_plan
+from edgebit.plan.kernels import Candidate, Optimize
+from edgebit.plan.plan import Plan, make_plan, ranked_candidates
 
 MODES: tuple[Optimize, ...] = ("speed", "balanced")
 
@@ -97,7 +97,7 @@ class Task:
 def layer_tasks(shape: Shape, board: Board, optimize: Optimize) -> tuple[Graph, list[Task]]:
     """The shape's graph, and a task for each kernel that can run it, as an export would rank them."""
     g = shape.make()
-    found = rank(candidates(g.nodes[0], g, board.core), optimize)
+    [found] = ranked_candidates(g, board.core, board, optimize)
     if shape.bits is not None:
         low, high = shape.bits
         found = [c for c in found if low <= c.lowered.bits_per_weight <= high]

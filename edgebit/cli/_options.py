@@ -24,7 +24,13 @@ Calibration = Annotated[
     typer.Option(help="Inputs (.npz) to find the scales of int8-static from.", show_default=False),
 ]
 Batch = Annotated[int, typer.Option(help="What a dynamic batch dimension becomes.")]
-Optimize = Annotated[str, typer.Option(help="speed, size or balanced.")]
+Optimize = Annotated[
+    str,
+    typer.Option(
+        help="Which kernels to take: speed (cheapest that fit), size (fewest bytes of weights) or balanced (least cost "
+        "times flash of the program)."
+    ),
+]
 Dir = Annotated[
     Path | None,
     typer.Argument(

@@ -1,4 +1,4 @@
-"""Which kernel variants exist, what they cost on a core, and which one each layer gets.
+"""Which kernel variants exist and what they cost on a core.
 
 A variant is one C file, runtime_c/kernels/<family>/<family>__<variant>.c, whose last line is
 `EB_KERNEL(<family>, <variant>, <layout or none>);`. The variant is the name of an instruction set, or that
@@ -238,47 +238,3 @@ def waiting(found: Sequence[Candidate], node: Node, graph: Graph, board: Board) 
         return pixels if own is None else own.get("tile", pixels)
 
     return [replace(c, wait=board.flash_wait.cycles(c.nbytes, passes(c))) for c in found]
-
-
-def rank(found: Sequence[Candidate], optimize: Optimize) -> list[Candidate]:
-    """Candidates, the one to take first.
-
-    speed: least cost. size: fewest bytes. balanced: least cost times bytes, so that a kernel n times as
-    large has to be more than n times as fast.
-    """
-
-    def key(c: Candidate) -> tuple[float, float, str]:
-        if optimize == "speed":
-            return (c.price, c.nbytes, c.stem)
-        if optimize == "size":
-            return (c.nbytes, c.price, c.stem)
-        return (c.price * max(1, c.nbytes), c.price, c.stem)
-
-    return sorted(found, key=key)
-
-
-def choose(
-    layers: Sequence[Sequence[Candidate]], optimize: Optimize, flash_budget: int | None = None
-) -> list[tuple[Candidate, Candidate | None]]:
-    """One candidate for each layer and the runner-up.
-
-    When the constants exceed flash_budget bytes, layers trade speed for size, the trade that costs least
-    a byte first, until they fit or nothing smaller is left.
-    """
-    ranked = [rank(found, optimize) for found in layers]
-    taken = [r[0] for r in ranked]
-    while flash_budget is not None and sum(c.nbytes for c in taken) > flash_budget:
-        trades = [
-            ((c.price - taken[i].price) / (taken[i].nbytes - c.nbytes), i, c.stem, c)
-            for i, found in enumerate(ranked)
-            for c in found
-            if c.nbytes < taken[i].nbytes
-        ]
-        if not trades:
-            break
-        _, i, _, smaller = min(trades, key=lambda t: t[:3])
-        taken[i] = smaller
-    return [
-        (best, next((c for c in found if c is not best), None))
-        for best, found in zip(taken, ranked, strict=True)
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgebit.board import Board
@@ -10,9 +10,10 @@ from edgebit.core import Core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import DType, Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
-from edgebit.plan.account import code_bound, const_bound, data_bound, load_bounds, stack_bound
+from edgebit.plan.account import Bounds, code_bound, const_bound, data_bound, load_bounds, stack_bound
 from edgebit.plan.arena import ArenaPlan, Block, Reuse, align_up, live_bytes, plan_arena
-from edgebit.plan.kernels import Candidate, Optimize, candidates, choose, waiting
+from edgebit.plan.choice import choose, rank_all
+from edgebit.plan.kernels import Candidate, Optimize, candidates, waiting
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,32 @@ def _input_check(core: Core, graph: Graph) -> float:
     return core.costs.get("input_check", {}).get("element", 0.0) * sum(floats)
 
 
+def _beside(bounds: Bounds, taken: Sequence[Candidate]) -> int:
+    """Flash beside the layers' constants, at most."""
+    lowered = [c.lowered for c in taken]
+    return code_bound(bounds, lowered) + const_bound(bounds, lowered)
+
+
+def _ranked(found: list[list[Candidate]], bounds: Bounds, optimize: Optimize) -> list[list[Candidate]]:
+    return rank_all(found, optimize, lambda taken: _beside(bounds, taken))
+
+
+def ranked_candidates(
+    graph: Graph,
+    core: Core,
+    board: Board | None,
+    optimize: Optimize,
+    kernels: Mapping[str, str] | None = None,
+) -> list[list[Candidate]]:
+    """What each node of a canonical graph can run on, with the wait for the board's flash, the ones to take first
+    as long as all fits. kernels forces a kernel (file stem) on nodes by name."""
+    forced = kernels or {}
+    found = [candidates(node, graph, core, forced.get(node.name)) for node in graph.nodes]
+    if board is not None:
+        found = [waiting(c, node, graph, board) for c, node in zip(found, graph.nodes, strict=True)]
+    return _ranked(found, load_bounds(core, board=board.name if board is not None else ""), optimize)
+
+
 def make_plan(
     graph: Graph,
     core: Core,
@@ -202,23 +229,21 @@ def make_plan(
     """Decide everything about running a canonical graph on a core.
 
     flash_budget limits the bytes of all layers' constants; by default it is what the board's flash leaves
-    beside the code. A kernel whose scratch the board's RAM has no room for gives way to a plainer one. kernels forces a kernel (file stem) on nodes by name. Whether the result fits is for
-    `edgebit.plan.account.fit` to say. Deterministic.
+    beside the code. A kernel whose scratch the board's RAM has no room for gives way to a plainer one. kernels
+    forces a kernel (file stem) on nodes by name. Whether the result fits is for `edgebit.plan.account.fit` to say.
+    Deterministic.
     """
     graph.check()
-    forced = kernels or {}
-    found = [candidates(node, graph, core, forced.get(node.name)) for node in graph.nodes]
-    if board is not None:
-        found = [waiting(c, node, graph, board) for c, node in zip(found, graph.nodes, strict=True)]
-    picked = choose(found, optimize, flash_budget)
+    bounds = load_bounds(core, board=board.name if board is not None else "")
+    found = ranked_candidates(graph, core, board, optimize, kernels)
+    picked = choose(found, flash_budget)
     if board is not None and board.flash_bytes:
         lowered = [best.lowered for best, _ in picked]
-        bounds = load_bounds(core, board=board.name)
         data = data_bound(bounds, lowered) + stack_bound(bounds, lowered, core)
-        found = _within_ram(graph, found, board.ram_bytes - data)
+        fitting = _within_ram(graph, found, board.ram_bytes - data)
         if flash_budget is None:
-            flash_budget = board.flash_bytes - code_bound(bounds, lowered) - const_bound(bounds, lowered)
-        picked = choose(found, optimize, flash_budget)
+            flash_budget = board.flash_bytes - _beside(bounds, [best for best, _ in picked])
+        picked = choose(_ranked(fitting, bounds, optimize), flash_budget)
     layers = [
         _layer(i, node, graph, best, second, 0.0 if i else _input_check(core, graph))
         for i, (node, (best, second)) in enumerate(zip(graph.nodes, picked, strict=True))

@@ -9,7 +9,8 @@ import pytest
 
 from edgebit.board import FlashWait, load_board
 from edgebit.ir.graph import Affine, DType, Graph, Node, Quant, Tensor, TernaryWeights
-from edgebit.plan.kernels import candidates, rank, waiting
+from edgebit.plan.choice import rank
+from edgebit.plan.kernels import candidates, waiting
 from edgebit.plan.plan import make_plan
 
 

@@ -16,10 +16,8 @@ from edgebit.plan.kernels import (
     DEFAULT_COST,
     all_kernels,
     candidates,
-    choose,
     kernels_for,
     price,
-    rank,
     read_kernel,
     work_of,
 )
@@ -104,31 +102,6 @@ def test_a_kernel_the_table_does_not_know_has_a_marked_default() -> None:
     half, modelled = price(only_ref, node, s.graph, all_kernels()["tmatvec_s8__armv6m"])
     assert not modelled
     assert half == pytest.approx(5.0 * work_of(node, s.graph, all_kernels()["tmatvec_s8__armv6m"])["mac"])
-
-
-def test_the_goals_order_candidates_as_they_say() -> None:
-    s = ternary_dense(1, 400, 64)
-    found = candidates(s.graph.nodes[0], s.graph, load_core("cortex-m0plus"))
-    assert rank(found, "speed")[0].cost == min(c.cost for c in found)
-    assert rank(found, "size")[0].nbytes == min(c.nbytes for c in found)
-    balanced = rank(found, "balanced")[0]
-    assert balanced.cost * balanced.nbytes == min(c.cost * c.nbytes for c in found)
-
-
-def test_a_flash_budget_trades_speed_for_size() -> None:
-    s = ternary_dense(1, 400, 64)
-    found = candidates(s.graph.nodes[0], s.graph, load_core("cortex-a76"))
-    smallest = min(c.nbytes for c in found)
-    fastest = rank(found, "speed")[0]
-    assert fastest.nbytes > smallest, "no candidate trades size for speed any more: choose another layer"
-    (free, runner_up), (second, _) = choose([found, found], "speed")
-    assert free is second is fastest
-    assert runner_up is not None
-    assert runner_up is not free
-    tight = choose([found, found], "speed", fastest.nbytes + smallest)
-    assert sum(c.nbytes for c, _ in tight) <= fastest.nbytes + smallest
-    squeezed = choose([found, found], "speed", 1)
-    assert [c.nbytes for c, _ in squeezed] == [smallest, smallest]
 
 
 def test_a_kernel_can_be_forced_by_node() -> None:
