@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from edgebit.bench.kernel_shapes import SHAPES, layer
+from edgebit.bench.kernel_shapes import SHAPES, ZEROS, layer
 from edgebit.board import load_board
 from edgebit.cli._tables import plan_rows
 from edgebit.ir import DType, Graph, Node, Quant, Tensor
@@ -36,22 +36,6 @@ def test_sparse_dense_layers_run_by_lists(board: str) -> None:
         assert row["cost"] < 0.7 * row["runner_up_cost"]
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_sparse_convolutions_run_by_lists_unless_speed_is_all(board: str) -> None:
-    """Where so few weights are left that code is small as well, code is taken."""
-    b = load_board(board)
-    for percent, kernel in ((80, LISTS), (95, "tstrips_s8__armv7em_code")):
-        graph = SHAPES[f"sparse-conv3x3-64-64-8x8-{percent}"].make()
-        rows = {m: plan_rows(make_plan(graph, b.core, b, optimize=m))[0] for m in get_args(Optimize)}
-        assert rows["balanced"]["kernel"] == kernel
-        assert rows["speed"]["kernel"].endswith("_code")
-        assert rows["balanced"]["cost"] < 2 * rows["speed"]["cost"]
-        if percent < 95:
-            assert rows["balanced"]["bytes"] * 1.5 < rows["speed"]["bytes"]
-        if percent > 80:
-            assert rows["size"]["layout"] in ("list8", "list8p")
-
-
 def test_the_cortex_m3_has_them_too() -> None:
     b = load_board("mps2-an385")
     dense, conv = (
@@ -72,9 +56,9 @@ def test_every_list_and_lookup_has_a_price(core: str) -> None:
         assert all(c.modelled for c in found)
 
 
-def chain(layers: int) -> Graph:
+def chain(layers: int, zeros: float = ZEROS) -> Graph:
     """3 x 3 convolutions of 64 channels, one behind the other."""
-    g = layer("conv2d", (1, 8, 8, 64), (64, 3, 3, 64), SAME)
+    g = layer("conv2d", (1, 8, 8, 64), (64, 3, 3, 64), SAME, zeros)
     first = g.nodes[0]
     g.tensors["x"] = Tensor("x", (1, 8, 8, 64), DType.S8, Quant(1 / 64, -128))
     rng = np.random.default_rng(1)
@@ -87,6 +71,21 @@ def chain(layers: int) -> Graph:
     g.outputs = [f"t{layers}"]
     infer_all(g)
     return g
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("zeros", [0.8, 0.9])
+def test_sparse_convolutions_run_by_lists_unless_speed_is_all(board: str, zeros: float) -> None:
+    """In a network of which they are the greater part."""
+    b, layers = load_board(board), 6
+    rows = {m: plan_rows(make_plan(chain(layers, zeros), b.core, b, optimize=m)) for m in get_args(Optimize)}
+    assert {r["kernel"] for r in rows["balanced"]} == {LISTS}
+    assert all(r["kernel"].endswith("_code") for r in rows["speed"])
+    total = {(m, what): sum(r[what] for r in of) for m, of in rows.items() for what in ("cost", "bytes")}
+    assert total["balanced", "cost"] < 2 * total["speed", "cost"]
+    assert total["balanced", "bytes"] * 1.5 < total["speed", "bytes"]
+    if zeros > 0.8:
+        assert {r["layout"] for r in rows["size"]} <= {"list8", "list8p"}
 
 
 def test_lookup_is_next_where_code_does_not_fit() -> None:
