@@ -127,7 +127,7 @@ SLOW = (
     # kernels
     r"test_group_kernels.py::test_(a_planted_bug|the_kernels_of_this_machine)",
     r"test_float_kernels.py::test_a_planted_bug_is_found",
-    r"test_helium_kernels.py::test_a_planted_bug_is_found\[(mask4-[mr]|mask4-s[tu]|mask7-store|tokens)",
+    r"test_helium_kernels.py::test_a_planted_bug_is_found\[(digits4-(ro|sh|st)|digits7-[sf][to]|tokens)",
     r"test_kernel_tester.py::test_every_variant\S*\[cortex-(a7|m3|m7)",
     r"test_kernel_tester.py::test_a_planted_bug_is_found\[cortex-(a76|m0plus)",
     r"test_kernel_tester.py::test_another_emulator_agrees_on_linux\[cortex-a7-",

@@ -40,7 +40,7 @@ from edgebit.ops.linear import (
 )
 from edgebit.ops.linear_c import Packed, assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
-from edgebit.ops.points_c import POINTS_FAMILY, lower_points, point_families, point_work
+from edgebit.ops.points_c import POINTS_FAMILY, lower_points, point_families, point_work, takes_points
 from edgebit.ops.strips_c import STRIP_FAMILIES, lower_strips, strip_families, strip_work
 from edgebit.ops.support import bad, c_ints, integer, integers, output
 from edgebit.ops.tiles_c import FAMILIES, is_packed, lower_tiles, tiled_families
@@ -118,7 +118,9 @@ class Conv2d(Op):
 
     def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
         family, _, variant = choice.stem.partition("__")
-        if family in (POINTS_FAMILY, DOTS_FAMILY, BAND_FAMILY):
+        if family == POINTS_FAMILY:
+            return takes_points(choice, self._parts(node, graph)[2])
+        if family in (DOTS_FAMILY, BAND_FAMILY):
             return variant != "ref"
         return family != TOKENS_FAMILY or takes_windows(choice)
 

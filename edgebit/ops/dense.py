@@ -3,7 +3,8 @@
 inputs: x (M, K) f32 or s8; w constant (N, K) f32, TernaryWeights or Int8Weights; for dynamic int8 also
 d f32 (M,), the scale of each row. attrs: epilogue (Requant: s8 out, with out_quant; Affine: f32 out).
 The scale that belongs to ternary or int8 weights is in the epilogue. See edgebit/ops/linear.py for the sums.
-Layers of several rows may run on kernels of tmatmat_s8, which take some rows at a time.
+Layers of several rows may run on kernels of tmatmat_s8, which take some rows at a time, and layers that requantise
+on kernels of tpoints_s8, which compute all of it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ from edgebit.ops.linear import (
 )
 from edgebit.ops.linear_c import assemble, family_of, pack
 from edgebit.ops.linear_samples import linear_sample
+from edgebit.ops.points_c import (
+    POINTS_FAMILY,
+    by_pixel,
+    lower_points,
+    point_families,
+    point_work,
+    takes_points,
+)
 from edgebit.ops.support import bad, c_ints, output
 
 TOKENS_FAMILY = "tmatmat_s8"
@@ -61,11 +70,19 @@ class Dense(Op):
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
         x, w = self._parts(node, graph)
         family = family_of(w, x.dtype.value, depthwise=False)
-        return (family, TOKENS_FAMILY) if family == "tmatvec_s8" and x.shape[0] >= TOKENS else (family,)
+        tokens = (TOKENS_FAMILY,) if family == "tmatvec_s8" and x.shape[0] >= TOKENS else ()
+        return (family, *tokens, *point_families(node, w, x.dtype.value, _window(x, w)))
+
+    def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
+        if not _is_points(choice.stem):
+            return True
+        return by_pixel(choice) and takes_points(choice, _window(*self._parts(node, graph)))
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w = self._parts(node, graph)
         rows, cols = x.shape
+        if choice is not None and _is_points(choice.stem):
+            return lower_points(node, w, _window(x, w), choice)
         families = self.families(node, graph)
         many = choice is not None and choice.stem.startswith(f"{TOKENS_FAMILY}__")
         packed = pack(node, w, TOKENS_FAMILY if many else families[0], choice, [w.values])
@@ -91,8 +108,7 @@ class Dense(Op):
     def overlap(self, node: Node, graph: Graph) -> list[int | None]:
         x, w = self._parts(node, graph)
         out = graph.tensors[node.outputs[0]]
-        one = Window(1, 1, x.shape[0], x.shape[1], 1, 1, 1, x.shape[0], w.outs, (1, 1), (0, 0, 0, 0), (1, 1))
-        distance = overlap_distance(one, x.dtype.bytes, out.dtype.bytes)
+        distance = overlap_distance(_window(x, w), x.dtype.bytes, out.dtype.bytes)
         return [distance, *([None] * (len(node.inputs) - 1))]
 
     def macs(self, node: Node, graph: Graph) -> int:
@@ -108,6 +124,13 @@ class Dense(Op):
         counts |= {"element": m * w.outs, "step": m * w.outs * epilogue_steps(node), "call": 1}
         return {n: float(v) for n, v in counts.items()} | requant_work(node, m, w.outs)
 
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        x, w = self._parts(node, graph)
+        return point_work(node, w, _window(x, w), choice) if _is_points(choice.stem) else None
+
+    def requantises(self, stem: str) -> bool:
+        return _is_points(stem)
+
     def samples(self, rng: np.random.Generator) -> Sample:
         rows = int(rng.choice([1, 1, 2, 3, 7]))
         cols = int(rng.choice([1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 65, 100, 130]))
@@ -116,3 +139,13 @@ class Dense(Op):
 
     def _parts(self, node: Node, graph: Graph) -> tuple[Tensor, Weights]:
         return graph.tensors[node.inputs[0]], plain_weights(graph.consts[node.inputs[1]])
+
+
+def _window(x: Tensor, w: Weights) -> Window:
+    """The 1x1 convolution of one line of pixels that the layer is."""
+    rows, cols = x.shape
+    return Window(1, 1, rows, cols, 1, 1, 1, rows, w.outs, (1, 1), (0, 0, 0, 0), (1, 1))
+
+
+def _is_points(stem: str) -> bool:
+    return stem.startswith(f"{POINTS_FAMILY}__")

@@ -1,14 +1,17 @@
-"""How a 1x1 convolution becomes one call of a kernel that computes the whole layer (runtime_c/kernels/tpoints_s8).
+"""How a 1x1 convolution or a dense layer becomes one call of a kernel that computes the whole layer
+(runtime_c/kernels/tpoints_s8).
 
 Such kernels serve layers with int8 inputs and outputs, ternary weights, strides of 1 and no padding, whose sums are
-requantised without a pre-shift and by shifts of 2 and more.
+requantised without a pre-shift and by shifts of 2 and more. A dense layer is a convolution of its rows. Kernels whose
+layout pads columns take pixels one by one, and read the inputs of the last one up to the padding's end; the others
+take tiles of pixels.
 """
 
 from __future__ import annotations
 
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
-from edgebit.layouts.base import layout_of
+from edgebit.layouts.base import layout_of, round_up
 from edgebit.ops.base import CConst, KernelChoice, Lowered
 from edgebit.ops.linear import Weights, Window
 from edgebit.ops.linear_c import epilogue_of, requant_fields
@@ -27,8 +30,19 @@ def point_families(node: Node, w: Weights, activations: str, g: Window) -> tuple
     return (POINTS_FAMILY,) if e.pre_shift == 0 and e.shift.min() >= 2 else ()
 
 
+def takes_points(choice: KernelChoice, g: Window) -> bool:
+    """Whether a kernel of POINTS_FAMILY serves layers of this shape."""
+    multiple = layout_of(choice.layout).col_multiple
+    return not choice.stem.endswith("__ref") and (g.pixels == 1 or g.c % multiple == 0)
+
+
+def by_pixel(choice: KernelChoice) -> bool:
+    """Whether a kernel of POINTS_FAMILY takes pixels one by one."""
+    return layout_of(choice.layout).col_multiple > 1
+
+
 def lower_points(node: Node, w: Weights, g: Window, choice: KernelChoice) -> Lowered:
-    """The Lowered of a conv2d node on a kernel of POINTS_FAMILY."""
+    """The Lowered of a conv2d or dense node on a kernel of POINTS_FAMILY."""
     layout = layout_of(choice.layout)
     matrix = w.values.reshape(g.outs, -1)
     why = layout.limits(matrix)
@@ -49,9 +63,20 @@ def lower_points(node: Node, w: Weights, g: Window, choice: KernelChoice) -> Low
 
 def point_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[str, float]:
     """What the cost table prices for these kernels: call; tile: tiles of pixels; for each tile tile_col: columns, requant:
-    rows, and what Layout.work counts."""
+    rows, and what Layout.work counts. Of those that take pixels one by one: call; pixel; mac, element: products and
+    outputs, padding counted; rest: outputs behind the last four of a pixel; and for each pixel what Layout.work counts."""
     layout = layout_of(choice.layout)
     matrix = w.values.reshape(g.outs, -1)
+    if by_pixel(choice):
+        rows = round_up(g.outs, layout.row_multiple)
+        each = {
+            "pixel": 1.0,
+            "mac": float(rows * round_up(g.c, layout.col_multiple)),
+            "element": float(rows),
+            "rest": float(g.outs % 4),
+        }
+        each |= layout.work(matrix)
+        return {"call": 1.0} | {name: g.pixels * count for name, count in each.items()}
     tiles = -(-g.pixels // _PIXELS)
     counts = {
         "call": 1.0,

@@ -174,7 +174,6 @@ static uint32_t pack_fields(const field_order *o, const int8_t *trits, int32_t r
     }
 
 PACK_FIELDS(e2, 4, 4, 4, 1, 1)
-PACK_FIELDS(mask4, 4, 1, 16, 1, 1)
 PACK_FIELDS(e2k, 4, 1, 16, 2, 1)
 PACK_FIELDS(e2r32, 4, 8, 4, 1, 0)
 PACK_FIELDS(e2r64, 4, 16, 4, 1, 0)
@@ -182,27 +181,45 @@ PACK_FIELDS(e16, 5, 4, 4, 1, 1)
 PACK_FIELDS(e16k, 5, 1, 16, 2, 1)
 PACK_FIELDS(e16r80, 5, 16, 4, 1, 0)
 
-// Seven rows in two bytes while 28 rows are left, then mask4.
-static uint32_t pack_mask7(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+// A byte of four rows' digits, of the rows from r below `end`.
+static uint8_t digits(const int8_t *trits, int32_t rows, int32_t cols, int32_t r, int32_t end, int32_t k) {
+    int32_t value = 0;
+    for (int32_t i = 3; i >= 0; i--) {
+        value = 4 * value + (r + i < end ? trit_at(trits, rows, cols, r + i, k) : 0);
+    }
+    return (uint8_t)value;
+}
+
+// Four rows a byte, and 16 bytes that are read and ignored.
+static uint32_t pack_digits4(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
+    uint8_t *p = out;
+    for (int32_t r = 0; r < rows; r += 4) {
+        for (int32_t k = 0; k < ((cols + 15) & ~15); k++) {
+            *p++ = digits(trits, rows, cols, r, rows, k);
+        }
+    }
+    memset(p, 0, 16);
+    return (uint32_t)(p - out) + 16;
+}
+
+// Seven rows in two bytes while 28 rows are left, then digits4.
+static uint32_t pack_digits7(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
     uint8_t *p = out;
     int32_t r = 0;
     for (; rows - r > 24; r += 28) {
         for (int32_t block = r; block < r + 28; block += 7) {
-            for (int32_t k = 0; k < cols; k += 16) {
-                for (int32_t j = k; j < k + 16; j++, p++) {
-                    int32_t t[7];
-                    for (int32_t i = 0; i < 7; i++) {
-                        t[i] = trit_at(trits, rows, cols, block + i, j);
-                    }
-                    p[0] = (uint8_t)((t[0] + 1) | (t[1] + 1) << 2 | (t[2] + 1) << 4 | (t[3] & 3) << 6);
-                    p[16] = (uint8_t)((t[4] + 1) | (t[5] + 1) << 2 | (t[6] & 3) << 6);
+            for (int32_t k = 0; k < ((cols + 15) & ~15); k += 16, p += 32) {
+                for (int32_t j = 0; j < 16; j++) {
+                    p[j] = digits(trits, rows, cols, block, rows, k + j);
+                    p[16 + j] = digits(trits, rows, cols, block + 4, block + 7, k + j);
                 }
-                p += 16;
             }
         }
     }
-    p += r < rows ? pack_mask4(trits + r * cols, rows - r, cols, p) : 0;
-    return (uint32_t)(p - out);
+    memset(p, 0, 32);
+    p += r < rows ? pack_digits4(trits + r * cols, rows - r, cols, p) : 16;
+    memset(p, 0, 16);
+    return (uint32_t)(p - out) + 16;
 }
 
 static uint32_t pack_t2r8(const int8_t *trits, int32_t rows, int32_t cols, uint8_t *out) {
@@ -245,8 +262,8 @@ static const eb_check_layout layouts[] = {
     {"ofs16g5", 4, 65536, eb_check_pack_ofs16g5, eb_check_scratch_ofs16g5},
     {"e16k", 10, 65535, pack_e16k, no_scratch},
     {"e16r80", 80, 65535, pack_e16r80, no_scratch},
-    {"mask4", 4, 131072, pack_mask4, no_scratch},
-    {"mask7", 4, 131072, pack_mask7, no_scratch},
+    {"digits4", 4, 131072, pack_digits4, no_scratch},
+    {"digits7", 4, 131072, pack_digits7, no_scratch},
     {"t2r8", 8, INT32_MAX, pack_t2r8, scratch_t2r8},
 };
 

@@ -22,9 +22,10 @@ from edgebit.layouts.base import layout_of, round_up
 from edgebit.ops.requant import requantise
 
 CORE = "cortex-m55"
-MASK4 = layout_of("mask4")
+DIGITS4, DIGITS7 = layout_of("digits4"), layout_of("digits7")
 VLUT3 = layout_of("vlut3")
 GUARD = b"\x5a" * 16
+WIDEST_SEVENS = 16368  # columns of 28 rows that helium_batch.c has room for
 QEMU = shutil.which("qemu-system-arm")
 pytestmark = pytest.mark.skipif(QEMU is None, reason="qemu-system-arm is not installed")
 
@@ -48,18 +49,19 @@ def start(elf: Path, folder: Path) -> Report:
 
 @dataclass(frozen=True)
 class Product:
-    """One matrix and one input; the bytes past cols hold `past`."""
+    """One matrix and one input; the bytes past cols hold `past`. sevens: by the kernel of layout digits7."""
 
     trits: Bytes
     x: Bytes
     past: int = 77
+    sevens: bool = False
 
     def request(self) -> bytes:
         rows, cols = self.trits.shape
-        packed = MASK4.pack(self.trits)
+        packed = (DIGITS7 if self.sevens else DIGITS4).pack(self.trits)
         x = np.full(round_up(cols, 16), self.past, np.int8)
         x[:cols] = self.x
-        return struct.pack("<4i", 0, rows, cols, len(packed)) + packed + x.tobytes()
+        return struct.pack("<4i", 3 if self.sevens else 0, rows, cols, len(packed)) + packed + x.tobytes()
 
     def check(self, raw: bytes) -> int:
         rows = self.trits.shape[0]
@@ -94,20 +96,22 @@ class Requantisation:
 
 @dataclass(frozen=True)
 class Points:
-    """A layer of points: (rows, cols) trits, (pixels, cols) inputs."""
+    """A layer of points: (rows, cols) trits, (pixels, cols) inputs. sevens: by the kernel of layout digits7."""
 
     trits: Bytes
     x: Bytes
     requant: Requant
+    sevens: bool = False
 
     def request(self) -> bytes:
         rows, cols = self.trits.shape
-        packed = VLUT3.pack(self.trits)
+        layout = DIGITS7 if self.sevens else VLUT3
+        packed = layout.pack(self.trits)
         r = self.requant
         entries = np.zeros(rows, [("add", "<i4"), ("mul", "<i2"), ("shift", "<i2")])
         entries["add"], entries["mul"], entries["shift"] = r.add, r.mul, r.shift
-        sizes = (len(packed), VLUT3.scratch("", rows, cols))
-        head = struct.pack("<8i", 2, rows, cols, len(self.x), *sizes, r.qmin, r.qmax)
+        sizes = (len(packed), layout.scratch("tpoints_s8__mve_digits7", rows, cols))
+        head = struct.pack("<8i", 4 if self.sevens else 2, rows, cols, len(self.x), *sizes, r.qmin, r.qmax)
         return head + packed + entries.tobytes() + self.x.tobytes()
 
     def check(self, raw: bytes) -> int:
@@ -126,16 +130,16 @@ class Points:
 Case: TypeAlias = Product | Requantisation | Points
 
 
+def build_batch(folder: Path, runtime: Path = RUNTIME) -> Path:
+    stems = ("tmatvec_s8__mve", "tmatvec_s8__mve_digits7", "tpoints_s8__mve_vlut3", "tpoints_s8__mve_digits7")
+    sources = [Path(__file__).with_name("helium_batch.c"), runtime / "check" / "port_cortex_m.c"]
+    sources += [runtime / "kernels" / stem.split("__")[0] / f"{stem}.c" for stem in stems]
+    return build(CORE, sources, folder / "batch.elf", "eb_start", ["-DEB_CHECK"], runtime)
+
+
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("batch")
-    sources = [
-        Path(__file__).with_name("helium_batch.c"),
-        RUNTIME / "kernels" / "tmatvec_s8" / "tmatvec_s8__mve.c",
-        RUNTIME / "kernels" / "tpoints_s8" / "tpoints_s8__mve_vlut3.c",
-        RUNTIME / "check" / "port_cortex_m.c",
-    ]
-    return build(CORE, sources, folder / "batch.elf", "eb_start", ["-DEB_CHECK"])
+    return build_batch(tmp_path_factory.mktemp("batch"))
 
 
 def run(batch: Path, cases: list[Case]) -> None:
@@ -157,68 +161,28 @@ def test_every_variant_agrees_with_its_reference(tmp_path: Path) -> None:
         expected = {
             k.symbol.removeprefix("eb_") for f in ("tmatvec_s8", "tmatmat_s8") for k in kernels(CORE, f)
         }
-        assert {"tmatvec_s8__mve", "tmatvec_s8__mve_mask7", "tmatmat_s8__mve"} <= expected
+        assert {"tmatvec_s8__mve", "tmatvec_s8__mve_digits7", "tmatmat_s8__mve"} <= expected
         assert expected <= set(report.variants)
         assert all(cases > 600 and failed == 0 for cases, failed in report.variants.values()), report.text
 
 
+FOURS, SEVENS = "tmatvec_s8__mve", "tmatvec_s8__mve_digits7"
 PLANTED = [
-    (
-        "mask4-shift",
-        "tmatvec_s8__mve",
-        "mask4_mve.h",
-        '"asr %[all], %[all], #6\\n"',
-        '"asr %[all], %[all], #5\\n"',
-        "differs",
-    ),
-    (
-        "mask4-mask",
-        "tmatvec_s8__mve",
-        "mask4_mve.h",
-        "vdupq_n_u8(0x30)",
-        "vdupq_n_u8(0x10)",
-        "differs from ref",
-    ),
-    (
-        "mask4-steps",
-        "tmatvec_s8__mve",
-        "tmatvec_s8__mve.c",
-        "(cols + 15) >> 4",
-        "(cols + 31) >> 4",
-        "differs from ref",
-    ),
-    ("mask4-rows", "tmatvec_s8__mve", "tmatvec_s8__mve.c", "acc + rows;", "acc + rows + 1;", "outside acc"),
-    (
-        "mask4-sum",
-        "tmatvec_s8__mve",
-        "sum_mve.h",
-        '"r"(steps - 1)',
-        '"r"((steps - 1) / 2)',
-        "differs from ref",
-    ),
-    (
-        "mask7-start",
-        "tmatvec_s8__mve_mask7",
-        "tmatvec_s8__mve_mask7.c",
-        "-5 * sum",
-        "-4 * sum",
-        "differs from ref",
-    ),
-    (
-        "mask7-store",
-        "tmatvec_s8__mve_mask7",
-        "tmatvec_s8__mve_mask7.c",
-        "str r10, [r7, #-4]",
-        "str r4, [r7, #-4]",
-        "differs",
-    ),
+    ("digits4-shift", FOURS, "digits_mve.h", "vrshr.s8 q3, q0, #4", "vrshr.s8 q3, q0, #5", "differs"),
+    ("digits4-round", FOURS, "digits_mve.h", "vrshr.s8 q2, q0, #6", "vshr.s8 q2, q0, #6", "differs"),
+    ("digits4-sums", FOURS, "digits_mve.h", "sub r2, r2, r4, lsl #2", "sub r2, r2, r4, lsl #1", "differs"),
+    ("digits4-steps", FOURS, f"{FOURS}.c", "asr r9, r9, #4", "asr r9, r9, #5", "differs from ref"),
+    ("digits4-rows", FOURS, f"{FOURS}.c", "adds r3, #3", "adds r3, #7", "outside acc"),
+    ("digits7-first", SEVENS, "digits7_mve.h", 'STEP("", "q5")', 'STEP("a", "q5")', "differs from ref"),
+    ("digits7-store", SEVENS, "digits7_mve.h", "str r12, [r7, #-4]", "str r10, [r7, #-4]", "differs"),
+    ("digits7-fours", SEVENS, "digits7_mve.h", "subs r1, #16", "subs r1, #32", "differs"),
     ("tokens-second", "tmatmat_s8__mve", "tmatmat_s8__mve.c", "t + i < tokens ? t + i : t;", "t + i;", "acc"),
     (
         "tokens-zero",
         "tmatmat_s8__mve",
         "tmatmat_s8__mve.c",
-        "movs r4, #0\\n mov r10",
-        "movs r4, #1\\n mov r10",
+        "mov r9, r0\\n movs r4, #0",
+        "mov r9, r0\\n movs r4, #1",
         "differs",
     ),
 ]
@@ -240,13 +204,13 @@ def test_products_equal_numpy(batch: Path) -> None:
     rng = np.random.default_rng(20260101)
     cases: list[Case] = []
     for n in range(1500):
-        rows, cols = int(rng.integers(1, 41)), int(rng.integers(1, 200))
+        rows, cols = int(rng.integers(1, 61)), int(rng.integers(1, 200))
         keep = rng.random((rows, cols)) < rng.random()
         trits = (rng.integers(-1, 2, (rows, cols)) * keep).astype(np.int8)
         x = rng.integers(-128, 128, cols).astype(np.int8)
         if n % 4 == 0:
             x = rng.choice(np.array([-128, 127], np.int8), cols)
-        cases.append(Product(trits, x, int(rng.integers(-128, 128))))
+        cases.append(Product(trits, x, int(rng.integers(-128, 128)), rows > 24 or n % 8 == 0))
     run(batch, cases)
 
 
@@ -268,8 +232,8 @@ def test_any_shape_equals_numpy(batch: Path, shapes: list[tuple[int, int, int]])
 @pytest.mark.parametrize("cols", [131072, 131071])
 def test_the_widest_matrix_reaches_the_bounds(batch: Path, cols: int) -> None:
     """Every way to fill four rows with -1 and +1 is the worst case of some accumulator for x = -128 or 127."""
-    assert MASK4.limits(np.zeros((1, 131072), np.int8)) is None
-    assert MASK4.limits(np.zeros((1, 131073), np.int8)) is not None
+    assert DIGITS4.limits(np.zeros((1, 131072), np.int8)) is None
+    assert DIGITS4.limits(np.zeros((1, 131073), np.int8)) is not None
     cases: list[Case] = []
     for signs in [
         (1, 1, 1, 1),
@@ -281,6 +245,9 @@ def test_the_widest_matrix_reaches_the_bounds(batch: Path, cols: int) -> None:
     ]:
         trits = np.repeat(np.array(signs, np.int8)[:, None], cols, axis=1)
         cases += [Product(trits, np.full(cols, v, np.int8), v) for v in (-128, 127)]
+        seven = np.tile(trits[[*range(4), 3, 2, 1], :WIDEST_SEVENS], (4, 1))
+        x = np.full(seven.shape[1], -128, np.int8)
+        cases += [Product(seven, x, sevens=True), Product(-seven, x, sevens=True)]
     run(batch, cases)
 
 
@@ -305,8 +272,10 @@ def test_requantisation_equals_the_reference(batch: Path) -> None:
     run(batch, cases)
 
 
-def random_points(rng: np.random.Generator, rows: int, cols: int, pixels: int) -> Points:
-    keep = rng.random((rows, cols)) < rng.random() * min(1, 250 / cols)
+def random_points(
+    rng: np.random.Generator, rows: int, cols: int, pixels: int, sevens: bool = False
+) -> Points:
+    keep = rng.random((rows, cols)) < rng.random() * (1 if sevens else min(1, 250 / cols))
     trits = (rng.choice([-1, 1], (rows, cols)) * keep).astype(np.int8)
     low = int(rng.integers(-128, 100)) if rng.random() < 0.5 else -128
     requant = Requant(
@@ -318,7 +287,7 @@ def random_points(rng: np.random.Generator, rows: int, cols: int, pixels: int) -
         qmax=127 if low == -128 else int(rng.integers(low, 128)),
     )
     values = np.array([-128, 127], np.int8) if rng.random() < 0.3 else np.arange(-128, 128).astype(np.int8)
-    return Points(trits, rng.choice(values, (pixels, cols)), requant)
+    return Points(trits, rng.choice(values, (pixels, cols)), requant, sevens)
 
 
 def test_points_equal_numpy(batch: Path) -> None:
@@ -333,6 +302,43 @@ def test_points_equal_numpy(batch: Path) -> None:
             full = np.full((4, 252), sign, np.int8)
             cases.append(Points(full, np.full((40, 252), value, np.int8), one.requant))
     run(batch, cases)
+
+
+def points_in_sevens() -> list[Case]:
+    """Rows with and without blocks of seven, of four and single ones, one pixel of any width and several of whole
+    vectors, sums at their bounds."""
+    rng = np.random.default_rng(12)
+    shapes = [(rows, cols, 1) for rows in (1, 2, 3, 4, 7, 8, 25, 28, 31, 56, 61, 64) for cols in (1, 16, 50)]
+    shapes += [(int(r), 16 * int(c), int(p)) for r, c, p in rng.integers(1, (70, 9, 9), (40, 3))]
+    cases: list[Case] = [random_points(rng, *s, sevens=True) for s in shapes]
+    one = random_points(rng, 32, 252, 1, sevens=True)
+    for sign in (-1, 1):
+        for value in (-128, 127):
+            full = np.full((32, 252), sign, np.int8)
+            cases.append(Points(full, np.full((1, 252), value, np.int8), one.requant, sevens=True))
+    return cases
+
+
+def test_points_in_sevens_equal_numpy(batch: Path) -> None:
+    run(batch, points_in_sevens())
+
+
+@pytest.mark.parametrize(
+    ("text", "bug"),
+    [
+        ("movt r0, #0xFFFF", "movt r0, #0xFFFE"),
+        ("ands r1, r1, #3", "ands r1, r1, #1"),
+        ("bic r4, r4, #3", "bic r4, r4, #7"),
+        ("movlt r2, r10", "movlt r2, r11"),
+        ("sxth r12, r8", "uxth r12, r8"),
+        ("str r3, [sp, #80]", "str r1, [sp, #80]"),
+    ],
+    ids=["signs", "rest", "fours", "low", "factor", "pixel"],
+)
+def test_a_planted_bug_in_points_is_found(text: str, bug: str, tmp_path: Path) -> None:
+    elf = build_batch(tmp_path, planted(tmp_path, "tpoints_s8__mve_digits7.c", text, bug))
+    with pytest.raises(AssertionError):
+        run(elf, points_in_sevens())
 
 
 def test_what_vlut3_refuses() -> None:

@@ -2,29 +2,20 @@
 // Ternary x int8 products of several vectors for cores with Helium (Cortex-M55, M85): four rows and two
 // vectors at once, so that both share the loads of weights and what is masked out of them.
 //
-// Weights are those of tmatvec_s8__mve (layout "mask4"): a byte holds trit + 1 of rows 0, 1, 2 in two bits
-// each, from the lowest up, then the trit of row 3 as a two's complement number. Masked with 0x03 and 0x0C it
-// is the code of row 0 and four times that of row 1, shifted right by 6 the trit of row 3, and as it is the
-// sum of all rows with weights 1, 4, 16 and 64: four products, of which the last leaves row 2 when the others
-// are taken.
-//
-// Bounds. With T(i) the sum of row i and X the sum of the inputs, accumulators start at -X, -4 X, 0 and -21 X
-// and end at T(0), 4 T(1), T(3) and T(0) + 4 T(1) + 16 T(2) + 64 T(3), modulo 2^32. |16 T| <= 16 * 128 *
-// cols, which stays below 2^31 for cols <= 131072, the layout's limit, so the shifts by 2 and 4 divide
-// exactly. Cost (Cortex-M55, llvm-mca model, no wait states): 16 cycles for 64 weights and two vectors, which
-// is what the products take the multiplier; 38 for four rows of two vectors. Scratch: none.
+// Weights are those of tmatvec_s8__mve (layout "digits4"), as they are and shifted right by 2, 4 and 6 bits:
+// digits_mve.h says what the four products are and bounds them. Cost (Cortex-M55, llvm-mca model, no wait
+// states): 16 cycles for 64 weights and two vectors, which is what the products take the multiplier; 33 for
+// four rows of two vectors. Scratch: none.
 #include "tmatmat_s8/tmatmat_s8.h"
-#include "tmatvec_s8/sum_mve.h"
 
 EB_TMATMAT_S8_DECL(eb_tmatmat_s8__mve);
 
-// Two vectors; `end` is where acc[0] stops, `more` the steps of 16 columns after the first. start: see above.
+// Two vectors; `end` is where acc[0] stops, `more` the steps of 16 columns after the first.
 typedef struct {
     const int8_t *x[2];
     int32_t *acc[2];
     const int32_t *end;
     int32_t more;
-    int32_t start[2][3];
 } pair;
 
 void eb_tmatmat_s8__mve_pair(const uint8_t *w, pair *p);
@@ -32,14 +23,14 @@ void eb_tmatmat_s8__mve_pair(const uint8_t *w, pair *p);
 // One step of 16 columns; X1 to X4 go between its products. A product takes the multiplier two cycles and
 // everything else one issue slot beside it. Two sums have odd registers, which products cannot add to.
 #define STEP(X1, X2, X3, X4)                                                                                 \
-    "vmladava.s8 r6, q0, q1\n add r11, r12\n vmladav.s8 r12, q0, q2\n vshr.s8 q6, q0, #6\n"                  \
-    "vmladava.s8 r0, q3, q1\n add r9, r12\n vmladava.s8 r8, q3, q2\n vand q7, q0, q5\n"                      \
+    "vmladava.s8 r6, q0, q1\n add r11, r12\n vmladav.s8 r12, q0, q2\n vrshr.s8 q6, q0, #6\n"                 \
+    "vmladava.s8 r0, q3, q1\n add r9, r12\n vmladava.s8 r8, q3, q2\n vrshr.s8 q7, q0, #4\n"                  \
     "vmladava.s8 r4, q6, q1\n" X1 "vmladava.s8 r10, q6, q2\n" X2 "vmladava.s8 r2, q7, q1\n" X3               \
     "vmladav.s8 r12, q7, q2\n" X4
 
 // clang-format off
-// q0 codes, q1 q2 inputs, q3 codes of row 0, q4 q5 masks, q6 q7 codes of rows 3 and 1. r0 r2 r6 r4 sums of the
-// first vector (rows 0, 1, 2, 3), r8 r11 r9 r10 of the second, r12 a product, r1 w, r3 r5 x or acc, r7 p.
+// q0 weights, q1 q2 inputs, q3 q7 q6 weights shifted by 2, 4 and 6. r6 r0 r2 r4 sums of the first vector (rows 0, 1,
+// 2, 3), r9 r8 r11 r10 of the second, r12 a product, r1 w, r3 r5 x or acc, r7 p.
 __asm__(".syntax unified\n"
         ".pushsection .text.eb_tmatmat_s8__mve_pair, \"ax\", %progbits\n"
         ".p2align 2\n"
@@ -52,32 +43,29 @@ __asm__(".syntax unified\n"
         "push {r4-r11, lr}\n"
         "vpush {d8-d15}\n"
         "mov r7, r1\n mov r1, r0\n"
-        "vmov.i8 q4, #0x03\n vmov.i8 q5, #0x0C\n"
         "1:\n"
-        "ldrd r3, r5, [r7]\n"
         "vldrb.u8 q0, [r1], #16\n"
-        "ldrd r0, r2, [r7, #24]\n"
-        "vldrb.u8 q1, [r3], #16\n"
-        "ldr r6, [r7, #32]\n"
-        "vand q3, q0, q4\n"
-        "ldrd r8, r11, [r7, #36]\n"
-        "vldrb.u8 q2, [r5], #16\n"
-        "ldr r9, [r7, #44]\n"
+        "ldrd r3, r5, [r7]\n"
         "ldr lr, [r7, #20]\n"
-        "movs r4, #0\n mov r10, #0\n mov r12, #0\n"
+        "movs r0, #0\n"
+        "vldrb.u8 q1, [r3], #16\n"
+        "mov r8, r0\n movs r2, #0\n mov r9, r0\n movs r4, #0\n"
+        "vldrb.u8 q2, [r5], #16\n"
+        "mov r10, r0\n movs r6, #0\n mov r11, r0\n mov r12, r0\n"
+        "vrshr.s8 q3, q0, #2\n"
         "wls lr, lr, 3f\n"
         "2:\n"
-        STEP("vldrb.u8 q0, [r1], #16\n", "vand q3, q0, q4\n", "vldrb.u8 q1, [r3], #16\n", "vldrb.u8 q2, [r5], #16\n")
+        STEP("vldrb.u8 q0, [r1], #16\n", "vrshr.s8 q3, q0, #2\n", "vldrb.u8 q1, [r3], #16\n", "vldrb.u8 q2, [r5], #16\n")
         "le lr, 2b\n"
         "3:\n"
-        STEP("ldrd r3, r5, [r7, #8]\n", "sub r6, r6, r0\n", "sub r9, r9, r8\n", "")
-        "sub r6, r6, r4, lsl #6\n sub r9, r9, r10, lsl #6\n"
+        STEP("ldrd r3, r5, [r7, #8]\n", "sub r6, r6, r0, lsl #2\n", "sub r9, r9, r8, lsl #2\n", "")
+        "sub r0, r0, r2, lsl #2\n sub r2, r2, r4, lsl #2\n"
         "add r11, r12\n"
         "ldr r12, [r7, #16]\n"
-        "subs r6, r6, r2\n asrs r2, r2, #2\n asrs r6, r6, #4\n"
-        "sub r9, r11\n asr r11, r11, #2\n asr r9, r9, #4\n"
-        "strd r0, r2, [r3], #16\n strd r6, r4, [r3, #-8]\n"
-        "strd r8, r11, [r5], #16\n strd r9, r10, [r5, #-8]\n"
+        "strd r6, r0, [r3], #16\n"
+        "sub r8, r8, r11, lsl #2\n sub r11, r11, r10, lsl #2\n"
+        "strd r2, r4, [r3, #-8]\n"
+        "strd r9, r8, [r5], #16\n strd r11, r10, [r5, #-8]\n"
         "strd r3, r5, [r7, #8]\n"
         "cmp r3, r12\n"
         "bne 1b\n"
@@ -97,10 +85,6 @@ EB_TMATMAT_S8_DECL(eb_tmatmat_s8__mve) {
             const int32_t at = t + i < tokens ? t + i : t;
             p.x[i] = x + at * x_step;
             p.acc[i] = acc + at * acc_step;
-            const int32_t sum = eb_sum__mve(p.x[i], steps);
-            p.start[i][0] = -sum;
-            p.start[i][1] = -4 * sum;
-            p.start[i][2] = -21 * sum;
         }
         p.end = p.acc[0] + ((rows + 3) & ~3);
         p.more = steps - 1;
@@ -108,4 +92,4 @@ EB_TMATMAT_S8_DECL(eb_tmatmat_s8__mve) {
     }
 }
 
-EB_KERNEL(tmatmat_s8, mve, mask4);
+EB_KERNEL(tmatmat_s8, mve, digits4);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A ternary layer of points: every pixel's inputs times the same matrix, requantised. What a 1x1 convolution
-// is.
+// is, and with a row for a pixel a fully connected layer.
 //
 //   y[p * rows + r] = eb_requant(sum over k of trit[r][k] * x[p * cols + k], &requant, &entries[r]),  p <
 //   pixels
 //
-//   x        [pixels][cols] int8, any values, 16-byte aligned
+//   x        [pixels][cols] int8, any values, 16-byte aligned; readable up to the last pixel's columns rounded
+//            up to 16, where bytes past cols hold anything and must not change a result
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   entries  [rows], no shift less than 2
 //   y        [pixels][rows] int8, 16-byte aligned. It may overlap x if no pixel's outputs reach the inputs of
