@@ -1,5 +1,6 @@
 """How drivers bring windows together on emulated boards: random convolutions with few input channels, bit for bit the
-reference. Armv6-M and Helium have code of their own for it, which no host runs."""
+reference. Armv6-M and Helium have code of their own for it, which no host runs, and Helium for layers of points, which
+are computed in one call."""
 
 from __future__ import annotations
 
@@ -74,9 +75,37 @@ def test_windows_are_those_of_the_reference(
         if mine:
             forced[node.name] = mine[k % len(mine)]
     assert set(forced.values()) == set(wanted)
-    folder = open_export(
-        tools.export(make_plan(g, board.core, board, kernels=forced), values, board, tmp_path)
-    )
+    check(tools.export(make_plan(g, board.core, board, kernels=forced), values, board, tmp_path))
+
+
+def check(exported: Path) -> None:
+    folder = open_export(exported)
     with connect(folder, emulate="") as device:
         found = verify(folder, device.link, golden(folder))
     assert found.bit_exact, found.first_mismatch
+
+
+def points(rng: np.random.Generator) -> Sample:
+    """A dense layer or 1x1 convolution of one pixel of any width or a few of whole vectors, one to seventy outputs."""
+    pixels = int(rng.choice([1, 1, 2, 3, 6]))
+    cols = 16 * int(rng.integers(1, 8)) - (int(rng.integers(0, 16)) if pixels == 1 else 0)
+    outs = int(rng.integers(1, 71))
+    if rng.random() < 0.5:
+        return linear_sample(rng, "dense", (pixels, cols), (outs, cols), {}, pixels)
+    attrs = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1}
+    return linear_sample(rng, "conv2d", (1, 1, pixels, cols), (outs, 1, 1, cols), attrs, 1)
+
+
+def test_points_are_those_of_the_reference(tools: Any, tmp_path: Path) -> None:
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed")
+    board, rng, kernel = load_board("mps3-an547"), np.random.default_rng(21), "tpoints_s8__mve_digits7"
+    mine: list[Sample] = []
+    while len(mine) < 12:
+        s = points(rng)
+        if any(c.stem == kernel for c in candidates(s.graph.nodes[0], s.graph, board.core)):
+            mine.append(s)
+    assert {s.graph.nodes[0].op for s in mine} == {"dense", "conv2d"}
+    g, values = tools.merge(mine)
+    plan = make_plan(g, board.core, board, kernels={n.name: kernel for n in g.nodes})
+    check(tools.export(plan, values, board, tmp_path))
