@@ -42,7 +42,8 @@ class Bounds:
     """Measured bytes for one core and toolchain.
 
     code, const, data: the program around the model (start-up, port, link, application) on a board. stack: from
-    reset to the model's run function, with what an exception pushes; runs: the frame of that function, without
+    reset to the model's run function, with what an exception pushes; least: what the program takes beside that function,
+    whatever its layers; runs: the frame of that function, without
     arguments of calls, in networks of up to so many layers. layer_*: what each layer adds to the model's own functions and tables, and
     argument_code: each argument of its call.
     functions: code of each kernel file and of each generated driver. helpers: code of each library function;
@@ -63,6 +64,7 @@ class Bounds:
     helpers: Mapping[str, int] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[str, int] = field(default_factory=dict)
+    least: int = 0
     measured: bool = True
     compiler: str = ""
 
@@ -118,6 +120,7 @@ def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
         helpers=d.get("helpers", {}),
         needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
         stacks=d.get("stacks", {}),
+        least=max(p.get("least", 0) for p in programs),
         compiler=d.get("compiler", ""),
     )
 
@@ -197,7 +200,7 @@ def stack_bound(bounds: Bounds, layers: Sequence[Lowered], core: Core) -> int:
     deepest = max((_lookup(bounds.stacks, plain_name(part)) for part in _all_parts(called)), default=0)
     most = max(bounds.runs.values())
     run = next((frame for n, frame in sorted(bounds.runs.items()) if n >= len(called)), most)
-    return bounds.stack + run + stacked_arguments(called, core) + deepest
+    return max(bounds.least, bounds.stack + run + stacked_arguments(called, core) + deepest)
 
 
 def stacked_arguments(layers: Iterable[Lowered], core: Core) -> int:

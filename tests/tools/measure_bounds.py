@@ -151,6 +151,7 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         program["stack"] = max(  # compilers inline otherwise what knows of one layer only
             stack_above_run(Built([large] * n, {}, board, chain).stack) for n in (1, 8)
         )
+        program["least"] = tiny.stack.bytes if tiny.stack is not None else 0
         programs[board.name] = program
     return {
         **{f'programs."{name}"': program for name, program in programs.items()},
