@@ -8,24 +8,24 @@
 
 #include "edgebit/eb_types.h"
 
-// Assembly for fours of sums without pre-shift, more + 1 of them: 12 cycles each (Cortex-M55, llvm-mca
+// Assembly for fours of sums without pre-shift, more + 1 of them: 11 cycles each (Cortex-M55, llvm-mca
 // model). Operands are names of registers, y a low one: acc, e and y move on; more: fours after the first;
 // signs: int16 1, -1, which make of an entry its mul and its shift negated; low, high: int32 bounds. Labels 1
-// and 2, lr and q0-q4 are used: the entries of the next four are loaded while one is shifted.
+// and 2, lr and q0-q4 are used: q0 adds, q1 entries, then factors, q2 sums, q3 values, q4 shifts. The next
+// four are loaded and multiplied while one is shifted and clamped.
 #define EB_REQUANT_FOURS__MVE(acc, e, y, more, signs, low, high)                                             \
-    "vld20.32 {q0, q1}, [" e "]\n vld21.32 {q0, q1}, [" e "]!\n"                                             \
-    "vmullb.s16 q3, q1, " signs "\n"                                                                         \
+    "vld20.32 {q0, q1}, [" e "]\n vld21.32 {q0, q1}, [" e "]!\n vldrw.u32 q2, [" acc "], #16\n"              \
+    "vmullt.s16 q4, q1, " signs "\n vmullb.s16 q1, q1, " signs "\n vmul.i32 q3, q2, q1\n"                    \
     "wls lr, " more ", 2f\n"                                                                                 \
     "1:\n"                                                                                                   \
-    "vmullt.s16 q4, q1, " signs "\n vldrw.u32 q2, [" acc "], #16\n"                                          \
-    "vmul.i32 q2, q2, q3\n vadd.i32 q2, q2, q0\n vld20.32 {q0, q1}, [" e "]\n"                               \
-    "vshl.s32 q2, q2, q4\n vld21.32 {q0, q1}, [" e "]!\n vmin.s32 q2, q2, " high "\n"                        \
-    "vmullb.s16 q3, q1, " signs "\n vmax.s32 q2, q2, " low "\n vstrb.32 q2, [" y "], #4\n"                   \
+    "vldrw.u32 q2, [" acc "], #16\n vadd.i32 q3, q3, q0\n vld20.32 {q0, q1}, [" e "]\n"                      \
+    "vshl.s32 q3, q3, q4\n vld21.32 {q0, q1}, [" e "]!\n vmullt.s16 q4, q1, " signs "\n"                     \
+    "vmin.s32 q3, q3, " high "\n vmullb.s16 q1, q1, " signs "\n vmax.s32 q3, q3, " low "\n"                  \
+    "vstrb.32 q3, [" y "], #4\n vmul.i32 q3, q2, q1\n"                                                       \
     "le lr, 1b\n"                                                                                            \
     "2:\n"                                                                                                   \
-    "vmullt.s16 q4, q1, " signs "\n vldrw.u32 q2, [" acc "], #16\n"                                          \
-    "vmul.i32 q2, q2, q3\n vadd.i32 q2, q2, q0\n vshl.s32 q2, q2, q4\n"                                      \
-    "vmin.s32 q2, q2, " high "\n vmax.s32 q2, q2, " low "\n vstrb.32 q2, [" y "], #4\n"
+    "vadd.i32 q3, q3, q0\n vshl.s32 q3, q3, q4\n vmin.s32 q3, q3, " high "\n"                                \
+    "vmax.s32 q3, q3, " low "\n vstrb.32 q3, [" y "], #4\n"
 
 // Whole fours of a row without pre-shift, fours >= 1.
 EB_INLINE void eb_requant_fours__mve(const int32_t *acc, const eb_requant_entry *e, int8_t *y, int32_t fours,

@@ -5,7 +5,7 @@
 //
 // Layout "digits7", see digits7_mve.h; x is readable up to the last pixel's columns rounded up to 16. Bounds:
 // those of digits_mve.h and, for what is requantised, those of eb_requant. Cost (Cortex-M55, llvm-mca model,
-// no wait states): digits7_mve.h; 12 for 4 rows requantised, 13 a row that is left; some 75 a pixel. Scratch:
+// no wait states): digits7_mve.h; 11 for 4 rows requantised, 13 a row that is left; some 75 a pixel. Scratch:
 // sums, 4 bytes a row, rows rounded up to 4.
 #include "epilogue/requant_mve.h"
 #include "tmatvec_s8/digits7_mve.h"
