@@ -5,7 +5,8 @@
 //   y[p * rows + r] = eb_requant(sum over k of trit[r][k] * x[p * cols + k], &requant, &entries[r]),  p <
 //   pixels
 //
-//   x        [pixels][cols] int8, any values, 16-byte aligned; readable up to the last pixel's columns rounded
+//   x        [pixels][cols] int8, any values, 16-byte aligned; readable up to the last pixel's columns
+//   rounded
 //            up to 16, where bytes past cols hold anything and must not change a result
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   entries  [rows], no shift less than 2
