@@ -6,8 +6,7 @@
 //   pixels
 //
 //   x        [pixels][cols] int8, any values, 16-byte aligned; readable up to the last pixel's columns
-//   rounded
-//            up to 16, where bytes past cols hold anything and must not change a result
+//            rounded up to 16, where bytes past cols hold anything and must not change a result
 //   w        (rows, cols) trits, packed by the layout the file names; starts at a multiple of 16 bytes
 //   entries  [rows], no shift less than 2
 //   y        [pixels][rows] int8, 16-byte aligned. It may overlap x if no pixel's outputs reach the inputs of
