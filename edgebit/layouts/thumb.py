@@ -39,11 +39,7 @@ def generate(trits: S8Array, starts: Sequence[int], stride: int, wide: bool) -> 
     """The code for (rows, cols) trits whose blocks of columns begin at `starts`."""
     rows, cols = trits.shape
     c = Code(wide)
-    if wide:
-        c.emit(0xE92D, 0x4FF0)  # push {r4-r11, lr}
-    else:
-        c.emit(0xB5F0, *(0x4640 | i << 3 | 4 + i for i in range(4)), 0xB4F0)  # and r8-r11 by way of r4-r7
-    c.emit(0xB084)  # sub sp, #16
+    c.enter(16)
     c.local(True, 0, 8)
     c.local(True, 1, 4)
     c.local(True, 2, 12)
@@ -52,11 +48,7 @@ def generate(trits: S8Array, starts: Sequence[int], stride: int, wide: bool) -> 
         for size in row_tiles(rows):
             _segment(c, trits[at : at + size, first:last], first, stride)
             at += size
-    c.emit(0xB004)  # add sp, #16
-    if wide:
-        c.emit(0xE8BD, 0x8FF0)
-    else:
-        c.emit(0xBCF0, *(0x4680 | 4 + i << 3 | i for i in range(4)), 0xBDF0)
+    c.leave(16)
     return np.array(c.words, "<u2").tobytes()
 
 

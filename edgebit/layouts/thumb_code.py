@@ -23,6 +23,22 @@ class Code:
     def emit(self, *halfwords: int) -> None:
         self.words += halfwords
 
+    def enter(self, frame: int) -> None:
+        """The start of a function: r4-r11 and lr are saved, and there are `frame` bytes on the stack."""
+        if self.wide:
+            self.emit(0xE92D, 0x4FF0)  # push {r4-r11, lr}
+        else:
+            self.emit(0xB5F0, *(0x4640 | i << 3 | 4 + i for i in range(4)), 0xB4F0)  # r8-r11 by way of r4-r7
+        self.emit(0xB080 | frame >> 2)  # sub sp
+
+    def leave(self, frame: int) -> None:
+        """The end of a function that began with `enter`."""
+        self.emit(0xB000 | frame >> 2)
+        if self.wide:
+            self.emit(0xE8BD, 0x8FF0)
+        else:
+            self.emit(0xBCF0, *(0x4680 | 4 + i << 3 | i for i in range(4)), 0xBDF0)
+
     def add(self, rd: int, rm: int) -> None:
         """rd += rm"""
         if rd < 8 and rm < 8:

@@ -15,15 +15,16 @@ import numpy as np
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import S8Array
 from edgebit.layouts.thumb_depthwise import Band
-from edgebit.layouts.thumb_fused import Entry, distance_of, immediate_of
+from edgebit.layouts.thumb_fused import Entry
+from edgebit.layouts.thumb_fused_reader import distance_of, immediate_of
 
-_X, _Y = 1 << 32, 1 << 40
-_NUMBER = (-1, -1, -1)  # what sums count besides inputs (row, column, channel): a number
+X, Y = 1 << 32, 1 << 40
+NUMBER = (-1, -1, -1)  # what sums count besides inputs (row, column, channel): a number
 Sums: TypeAlias = Counter[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
-class _Lanes:
+class Lanes:
     """Two sums that share a register."""
 
     low: Sums
@@ -31,7 +32,7 @@ class _Lanes:
 
 
 @dataclass(frozen=True)
-class _Output:
+class Output:
     """A sum, multiplied; clamped when it has a shift."""
 
     sums: Sums
@@ -40,7 +41,7 @@ class _Output:
     shift: int = -1
 
 
-_Value: TypeAlias = int | _Lanes | _Output
+Value: TypeAlias = int | Lanes | Output
 
 
 class BandReader:
@@ -52,13 +53,13 @@ class BandReader:
             raise EdgebitError(f"code: {why}")
         self.code: list[int] = np.frombuffer(raw[: len(raw) // 2 * 2], "<u2").tolist()
         self.channels, self.band = channels, band
-        self.r: list[_Value] = [0] * 16
+        self.r: list[Value] = [0] * 16
         self.carry = False
-        self.made: dict[int, _Output] = {}
+        self.made: dict[int, Output] = {}
 
     def read(self) -> tuple[S8Array, list[Entry]]:
         """Trits (9, channels) and entries; EdgebitError unless the code is of the kind `generate` makes."""
-        self.r[0], self.r[1] = _X, _Y
+        self.r[0], self.r[1] = X, Y
         at = steps = 0
         while at >= 0:
             steps += 1
@@ -85,22 +86,22 @@ class BandReader:
             raise EdgebitError("code: it stores outside its outputs")
         return trits.reshape(9, self.channels), entries
 
-    def _made(self, i: int, u: int, c: int) -> _Output:
+    def _made(self, i: int, u: int, c: int) -> Output:
         found = self.made.get(i * self.band.y_row + u * self.band.y_col + c)
         if found is None:
             raise EdgebitError("code: some outputs are never stored")
         return found
 
-    def _check(self, o: _Output, one: _Output, trits: S8Array, at: tuple[int, int, int]) -> None:
+    def _check(self, o: Output, one: Output, trits: S8Array, at: tuple[int, int, int]) -> None:
         b, (i, u, c) = self.band, at
         wanted: Sums = Counter()
         for ky in range(3):
             for kx in range(3):
                 v = b.stride * u + kx - b.lead
-                place = (b.stride * i + ky, v, c) if v >= 0 else _NUMBER
+                place = (b.stride * i + ky, v, c) if v >= 0 else NUMBER
                 wanted[place] += int(trits[ky, kx]) * (1 if v >= 0 else b.padding)
         first = b.lead == 1 and b.outs == 1  # the padding's trits are in a number only
-        known = {k: n for k, n in o.sums.items() if n and not (first and k == _NUMBER)}
+        known = {k: n for k, n in o.sums.items() if n and not (first and k == NUMBER)}
         alike = (o.mul, o.add, o.shift) == (one.mul, one.add, one.shift)
         if not alike or known != {k: n for k, n in wanted.items() if n}:
             raise EdgebitError("code: outputs are not treated alike")
@@ -111,28 +112,28 @@ class BandReader:
             raise EdgebitError("code: a sum is used as a number")
         return v
 
-    def _lanes(self, register: int) -> _Lanes:
+    def _lanes(self, register: int) -> Lanes:
         v = self.r[register]
         if isinstance(v, int) and 0 <= v < 1 << 32:
             halves = [(h & 0xFFFF) - ((h & 0x8000) << 1) for h in (v, v >> 16)]
-            return _Lanes(Counter({_NUMBER: halves[0]}), Counter({_NUMBER: halves[1]}))
-        if not isinstance(v, _Lanes):
+            return Lanes(Counter({NUMBER: halves[0]}), Counter({NUMBER: halves[1]}))
+        if not isinstance(v, Lanes):
             raise EdgebitError("code: it sums what is no input")
         return v
 
-    def _load(self, address: int) -> _Lanes:
-        b, at = self.band, address - _X
+    def _load(self, address: int) -> Lanes:
+        b, at = self.band, address - X
         for row in range(b.inputs):
             column, c = divmod(at - row * b.x_row, b.x_col)
             if at >= row * b.x_row and column < b.columns and c < self.channels:
-                return _Lanes(Counter({(row, column, c): 1}), Counter())
+                return Lanes(Counter({(row, column, c): 1}), Counter())
         raise EdgebitError("code: it reads outside its inputs")
 
     def _store(self, address: int, register: int) -> None:
         v = self.r[register]
-        if not isinstance(v, _Output) or v.shift < 0 or address - _Y in self.made:
+        if not isinstance(v, Output) or v.shift < 0 or address - Y in self.made:
             raise EdgebitError("code: it stores what is no output, or twice")
-        self.made[address - _Y] = v
+        self.made[address - Y] = v
 
     def _step(self, at: int) -> int:
         """Run the instruction at a halfword; returns the next one's place, -1 at the end."""
@@ -147,7 +148,7 @@ class BandReader:
             d = h & 7 | h >> 4 & 8
             r[d] = self._number(d) + self._number(h >> 3 & 15)
             if d < 2:  # an address, and a distance modulo 2^32
-                r[d] = (self._number(d) & 0xFFFFFFFF) | (_X if d == 0 else _Y)
+                r[d] = (self._number(d) & 0xFFFFFFFF) | (X if d == 0 else Y)
         elif h >> 11 == 0b00110:
             r[h >> 8 & 7] = self._number(h >> 8 & 7) + (h & 0xFF)
         elif h >> 8 == 0xD2:  # bcs
@@ -187,25 +188,26 @@ class BandReader:
             self._store(self._number(1), g >> 12)
             r[1] = self._number(1) + (g & 0xFF)
         elif h >> 4 == 0xEAC and g & 0xF0F0 == 0x4000:  # pkhbt, lsl #16
-            r[d] = _Lanes(self._lanes(n).low, self._lanes(g & 15).low)
+            r[d] = Lanes(self._lanes(n).low, self._lanes(g & 15).low)
         elif h >> 4 in (0xFA9, 0xFAD) and g & 0xF0F0 == 0xF000:  # sadd16, ssub16
             a, b, sign = self._lanes(n), self._lanes(g & 15), 1 if h >> 4 == 0xFA9 else -1
-            r[d] = _Lanes(_added(a.low, b.low, sign), _added(a.high, b.high, sign))
+            r[d] = Lanes(added(a.low, b.low, sign), added(a.high, b.high, sign))
         elif h >> 4 == 0xFB1 and g & 0xD0 == 0:  # smlabb, smlatb
             lanes, mul, add = self._lanes(n), self._number(g & 15) & 0xFFFF, self._number(g >> 12)
             sums = lanes.high if g & 0x20 else lanes.low
-            r[d] = _Output(sums, mul - (mul >> 15 << 16), add - (add >> 31 << 32))
+            r[d] = Output(sums, mul - (mul >> 15 << 16), add - (add >> 31 << 32))
         elif h >> 4 in (0xF30, 0xF32) and g & 0x803F == 0x0007 and d == n:
             v = r[d]
-            if not isinstance(v, _Output) or v.shift >= 0:
+            if not isinstance(v, Output) or v.shift >= 0:
                 raise EdgebitError("code: it clamps what is no output")
-            r[d] = _Output(v.sums, v.mul, v.add, (g >> 12 & 7) << 2 | g >> 6 & 3 if h >> 5 & 1 else 0)
+            r[d] = Output(v.sums, v.mul, v.add, (g >> 12 & 7) << 2 | g >> 6 & 3 if h >> 5 & 1 else 0)
         else:
             raise EdgebitError(f"code: unexpected instruction {h:04x} {g:04x}")
         return at + 2
 
 
-def _added(a: Sums, b: Sums, sign: int) -> Sums:
+def added(a: Sums, b: Sums, sign: int) -> Sums:
+    """a + sign * b"""
     total: Sums = Counter(a)
     for k, n in b.items():
         total[k] += sign * n

@@ -46,11 +46,7 @@ def generate(trits: S8Array, starts: Sequence[int], strip: Strip, wide: bool) ->
 
 def begin(c: Code, strip: Strip) -> None:
     """Save registers and fill the frame."""
-    if c.wide:
-        c.emit(0xE92D, 0x4FF0)  # push {r4-r11, lr}
-    else:
-        c.emit(0xB5F0, *(0x4640 | i << 3 | 4 + i for i in range(4)), 0xB4F0)  # and r8-r11 by way of r4-r7
-    c.emit(0xB080 | (_FRAME >> 2) + strip.rows)  # sub sp
+    c.enter(_FRAME + 4 * strip.rows)
     c.local(True, 1, 4)
     c.local(True, 3, 8)
     for y in range(strip.rows):
@@ -60,11 +56,7 @@ def begin(c: Code, strip: Strip) -> None:
 
 
 def end(c: Code, strip: Strip) -> None:
-    c.emit(0xB000 | (_FRAME >> 2) + strip.rows)  # add sp
-    if c.wide:
-        c.emit(0xE8BD, 0x8FF0)
-    else:
-        c.emit(0xBCF0, *(0x4680 | 4 + i << 3 | i for i in range(4)), 0xBDF0)
+    c.leave(_FRAME + 4 * strip.rows)
 
 
 class Columns:

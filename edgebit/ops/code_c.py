@@ -7,6 +7,9 @@ from itertools import groupby
 
 import numpy as np
 
+CLAMP_TABLE = "epilogue__clamp"
+"""The file with the table of numbers clamped to int8."""
+
 
 def code_symbol(raw: bytes) -> str:
     """The name of the array of such weights; the function is called `<symbol>_run`."""
@@ -34,7 +37,8 @@ def machine_code(symbol: str, raw: bytes) -> str:
 
 
 def _literals(words: list[int]) -> set[int]:
-    """The halfwords that are no instructions: words that `ldr.w` loads from behind itself."""
+    """The halfwords that are no instructions: words that `ldr.w` loads from behind itself, and what a jump backwards and
+    the beq before it leave out, which goes on behind that."""
     data: set[int] = set()
     at = 0
     while at < len(words):
@@ -42,8 +46,19 @@ def _literals(words: list[int]) -> set[int]:
         if wide and words[at] == 0xF8DF:
             place = ((2 * at + 4 & ~3) + (words[at + 1] & 0xFFF)) // 2
             data |= {place, place + 1}
+        if at not in data and words[at] >> 7 == 0xD0 << 1 and at + 1 < len(words):
+            jump = words[at + 1] >> 10
+            if jump in (0b111001, 0b111101):  # b, bl and b.w, backwards
+                data |= set(range(at + 2 + (jump == 0b111101), at + 2 + (words[at] & 0x7F)))
         at += 1 + wide
     return data
+
+
+def pass_table(table: bool) -> tuple[str, str, str]:
+    """For code that is passed the table of numbers clamped, or not: its declaration, parameter and argument."""
+    return (
+        ('#include "epilogue/clamp.h"\n', ", const int8_t *clamp", ", eb_clamp()") if table else ("", "", "")
+    )
 
 
 def finish_sums(requant: str) -> str:

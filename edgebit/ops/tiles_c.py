@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import Layout, layout_of, round_up
-from edgebit.layouts.code7q import Code7q
+from edgebit.layouts.code7q import FusedLayout
 from edgebit.layouts.pixels import PIXELS, PixelLayout
 from edgebit.layouts.strips import Strip, StripLayout
 from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import CConst, KernelChoice, Lowered
-from edgebit.ops.code_c import code_symbol, finish_sums, machine_code
+from edgebit.ops.code_c import CLAMP_TABLE, code_symbol, finish_sums, machine_code, pass_table
 from edgebit.ops.linear import Weights, Window, is_dynamic
 from edgebit.ops.linear_c import Epilogue, entries_of, epilogue_fields, epilogue_of
 from edgebit.ops.support import c_ints
@@ -77,14 +77,15 @@ def lower_tiles(node: Node, w: Weights, g: Window, choice: KernelChoice, padding
     strip = Strip(1, 1, g.cols, g.cols, PixelLayout.stride(g.cols))
     raw = layout.pack_strip(matrix, strip) if isinstance(layout, StripLayout) else layout.pack(matrix)
     epilogue = epilogue_of(node, g.outs)
-    if isinstance(layout, Code7q):  # entries are part of the code
+    if isinstance(layout, FusedLayout):  # entries are part of the code
         raw = layout.pack_requant(matrix, [Entry(*v) for v in entries_of(node, g.outs)])
         epilogue = replace(epilogue, consts=())
     blocks = layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
     tile = _tile(g, layout, choice.stem, blocks, isinstance(node.attrs["epilogue"], Requant))
     symbol = code_symbol(raw) if is_code(layout) else ""
     weights = CConst("w", "int8_t" if w.element == "s8" else "uint8_t", raw, symbol)
-    text = _Text(choice.stem, epilogue, tile, any(g.pads), weights)
+    clamps = isinstance(layout, FusedLayout) and layout.clamps
+    text = _Text(choice.stem, epilogue, tile, any(g.pads), weights, clamps)
     fields = c_ints(
         **g.c_fields(),
         padding=padding,
@@ -162,7 +163,7 @@ def tile_pixels(g: Window, stem: str) -> int:
 
 def is_code(layout: Layout) -> bool:
     """Whether the weights are a function of their own, which leaves out pairs of pixels that a tile lacks."""
-    fused = isinstance(layout, Code7q)
+    fused = isinstance(layout, FusedLayout)
     return fused or isinstance(layout, StripLayout) or (isinstance(layout, PixelLayout) and layout.code)
 
 
@@ -180,13 +181,15 @@ _FUSED = (
 
 @dataclass(frozen=True)
 class _Text:
-    """The C functions of a layer, and the kernels they call. Weights that are code have a symbol."""
+    """The C functions of a layer, and the kernels they call. Weights that are code have a symbol. clamps: see
+    FusedLayout."""
 
     stem: str
     epilogue: Epilogue
     tile: _Tile
     padded: bool
     weights: CConst
+    clamps: bool = False
 
     @property
     def packed(self) -> bool:
@@ -226,7 +229,8 @@ class _Text:
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        return tuple(s for s in (self.stem, self.pack, self.requant, "" if self.tile.line else _HELPER) if s)
+        helpers = ("" if self.tile.line else _HELPER, CLAMP_TABLE if self.clamps else "")
+        return tuple(s for s in (self.stem, self.pack, self.requant, *helpers) if s)
 
     @property
     def edges(self) -> str:
@@ -243,7 +247,7 @@ class _Text:
 
     def prelude(self) -> str:
         family = self.stem.split("__")[0]
-        called = [k for k in self.kernels if k != _HELPER]
+        called = [k for k in (self.stem, self.pack, self.requant) if k]
         includes = [f"{k.split('__')[0]}/{k.split('__')[0]}.h" for k in called]
         product = self._code() if self.weights.symbol else self._kernel(family)
         declared = [f"EB_{k.split('__')[0].upper()}_DECL(eb_{k});\n" for k in called[1:]]
@@ -290,12 +294,13 @@ class _Text:
         """The weights as machine code."""
         symbol = self.weights.symbol
         if self.fused:
+            declared, parameter, argument = pass_table(self.clamps)
             return (
-                f"void {symbol}_run(const uint32_t *x, int8_t *y, const int8_t *end);\n"
+                f"{declared}void {symbol}_run(const uint32_t *x, int8_t *y, const int8_t *end{parameter});\n"
                 f"{machine_code(symbol, self.weights.raw)}\n"
                 f"EB_INLINE void {symbol}_product({_FUSED}) {{\n"
                 "    (void)w, (void)entries, (void)cols, (void)stride; // built into the code\n"
-                f"    {symbol}_run(x, y, y + 2 * pairs * rows);\n"
+                f"    {symbol}_run(x, y, y + 2 * pairs * rows{argument});\n"
                 "}\n"
             )
         declared, at = (

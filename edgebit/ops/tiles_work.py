@@ -5,9 +5,12 @@ from __future__ import annotations
 from edgebit.ir.graph import Node, Requant
 from edgebit.layouts.base import layout_of
 from edgebit.layouts.byte_lists import ByteLists
+from edgebit.layouts.code7q import FusedLayout
 from edgebit.layouts.pixels import PIXELS, PixelLayout
+from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import KernelChoice
 from edgebit.ops.linear import Weights, Window, epilogue_steps
+from edgebit.ops.linear_c import entries_of
 from edgebit.ops.tiles_c import DOT_PIXELS, in_line, is_code, is_fused, is_packed, tile_pixels
 
 
@@ -49,7 +52,10 @@ def tile_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> dict[s
         counts |= _finish_work(
             node, g, tiles, layout.blocks(matrix) if isinstance(layout, PixelLayout) else 1
         )
-    counts |= {name: run * count for name, count in layout.work(matrix).items()}
+    own = dict(layout.work(matrix))
+    if isinstance(layout, FusedLayout):
+        own |= layout.work_requant(matrix, [Entry(*v) for v in entries_of(node, g.outs)])
+    counts |= {name: run * count for name, count in own.items()}
     return {name: float(count) for name, count in counts.items()}
 
 

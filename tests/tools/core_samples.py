@@ -88,6 +88,7 @@ def requant_samples(rng: np.random.Generator, core: Core) -> Iterable[Sample]:
         for (h, wd, c), stride in [*BANDS, *CODE_BANDS]:
             attrs = window(3, 3, stride) | {"groups": c}
             yield draw_for(rng, BAND_FAMILY, (1, h, wd, c), (c, 3, 3, 1), attrs)
+    if len(kernels_for("tpixels_fused_s8", core)) > 1:
         for (h, wd, c), outs in [*POINTS, *WIDE_POINTS]:
             yield draw_for(rng, "tpixels_fused_s8", (1, h, wd, c), (outs, 1, 1, c), window(1, 1, 1))
 
