@@ -3,7 +3,7 @@
 
 Kernels of the family dwconvband_t_s8 take static int8 inputs, ternary weights, one output a channel, stride 1 or 2 both
 ways, no dilation and at most one column of padding on the left, and requantise to the whole range of int8 without a
-pre-shift. A band has as many of at most six rows as fill the image best.
+pre-shift. A band has as many rows as fill the image best, of those that the code takes (BandLayout.most).
 
 Scratch, all regions at multiples of 16 bytes:
 
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgebit.ir.graph import Node, Requant
-from edgebit.layouts.base import layout_of, round_up
-from edgebit.layouts.code7d import Code7d
+from edgebit.layouts.base import Layout, layout_of, round_up
+from edgebit.layouts.code7d import BandLayout
 from edgebit.layouts.thumb_depthwise import MAX_BAND, MAX_REACH, Band, Program
 from edgebit.layouts.thumb_fused import Entry
 from edgebit.ops.base import CConst, KernelChoice, Lowered
-from edgebit.ops.code_c import code_symbol, machine_code
+from edgebit.ops.code_c import CLAMP_TABLE, code_symbol, machine_code, pass_table
 from edgebit.ops.linear import Weights, Window
 from edgebit.ops.linear_c import entries_of, epilogue_of
 from edgebit.ops.support import c_ints
@@ -64,27 +64,29 @@ class _Split:
         return round_up(self.band.inputs * self.band.columns * self.band.y_col, 16)
 
 
-def _split(g: Window, padding: int) -> _Split | None:
+def _split(g: Window, padding: int, layout: Layout | None = None) -> _Split | None:
     """How the image is cut, None where even a row is too long."""
     stride, lead, c = g.strides[0], g.pads[1], g.c
     row = g.ow * c
-    most = min(MAX_BAND, g.oh, MAX_REACH // row + 1)
+    code = layout if isinstance(layout, BandLayout) else None
+    most = min(code.most if code else MAX_BAND, g.oh, MAX_REACH // row + 1)
     bands = -(-g.oh // most)
     rows = -(-g.oh // bands)
     inputs, columns = stride * (rows - 1) + 3, stride * (g.ow - 1) + 3 - lead
-    x_row, x_col = (columns * c, c) if (inputs - 1) * columns * c <= MAX_REACH else (c, inputs * c)
+    upright = (code is not None and code.upright) or (inputs - 1) * columns * c > MAX_REACH
+    x_row, x_col = (c, inputs * c) if upright else (columns * c, c)
     band = Band(rows, g.ow, stride, lead, padding, x_row, x_col, row, c)
     return None if band.why_not() else _Split(band, bands, min(g.w, columns))
 
 
 def lower_code_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, padding: int) -> Lowered:
     """The Lowered of a conv2d node on a kernel of this family."""
-    s = _split(g, padding)
+    layout = layout_of(choice.layout)
+    s = _split(g, padding, layout)
     assert s is not None
-    layout, b = layout_of(choice.layout), s.band
-    matrix = _matrix(g, w)
-    code = isinstance(layout, Code7d)
-    raw = _program(node, g, matrix, b).raw if code else layout.pack(matrix)
+    b, matrix = s.band, _matrix(g, w)
+    code = layout if isinstance(layout, BandLayout) else None
+    raw = _program(node, g, code, matrix, b).raw if code else layout.pack(matrix)
     symbol = code_symbol(raw) if code else ""
     weights = CConst("w", "uint8_t", raw, symbol)
     consts = () if code else epilogue_of(node, g.outs).consts
@@ -101,11 +103,11 @@ def lower_code_bands(node: Node, w: Weights, g: Window, choice: KernelChoice, pa
     )
     return Lowered(
         function=_name(choice.stem, symbol),
-        kernels=(choice.stem, _copy(choice.stem)),
+        kernels=(choice.stem, _copy(choice.stem), *([CLAMP_TABLE] if code and code.clamps else [])),
         inputs=(0,),
         consts=(weights, *consts),
         params=("eb_depthwise_band_params", fields),
-        prelude=_prelude(choice.stem, weights),
+        prelude=_prelude(choice.stem, weights, code is not None and code.clamps),
         scratch_bytes=s.own_at + (b.rows * b.y_row if g.oh % b.rows else 0),
         layout=layout.name,
         bits_per_weight=8.0 * len(raw) / matrix.size,
@@ -117,9 +119,9 @@ def _matrix(g: Window, w: Weights) -> np.ndarray:
     return np.ascontiguousarray(w.values.reshape(g.outs, 9).T)
 
 
-def _program(node: Node, g: Window, matrix: np.ndarray, band: Band) -> Program:
+def _program(node: Node, g: Window, layout: BandLayout, matrix: np.ndarray, band: Band) -> Program:
     entries = [Entry(*v) for v in entries_of(node, g.outs)]
-    return Code7d().pack_band(matrix, entries, band)
+    return layout.pack_band(matrix, entries, band)
 
 
 def _name(stem: str, symbol: str) -> str:
@@ -131,7 +133,7 @@ def _copy(stem: str) -> str:
     return f"copy_runs__{stem.split('__')[1].split('_')[0]}"
 
 
-def _prelude(stem: str, weights: CConst) -> str:
+def _prelude(stem: str, weights: CConst, clamps: bool) -> str:
     symbol = weights.symbol
     product = f"{symbol or f'eb_{stem}'}_product"
     arguments = "const void *w, const eb_requant_entry *entries, const eb_dwconvband_job *job"
@@ -140,8 +142,11 @@ def _prelude(stem: str, weights: CConst) -> str:
     declared = f"EB_{BAND_FAMILY.upper()}_DECL(eb_{stem});\n\n"
     called = f"    eb_{stem}(w, entries, job);\n"
     if symbol:
-        declared = f"void {symbol}_run(const int8_t *x, int8_t *y);\n{machine_code(symbol, weights.raw)}\n"
-        called = f"    (void)w, (void)entries; // built into the code\n    {symbol}_run(job->x, job->y);\n"
+        extern, parameter, argument = pass_table(clamps)
+        declared = f"{extern}void {symbol}_run(const int8_t *x, int8_t *y{parameter});\n"
+        declared += f"{machine_code(symbol, weights.raw)}\n"
+        called = "    (void)w, (void)entries; // built into the code\n"
+        called += f"    {symbol}_run(job->x, job->y{argument});\n"
     constants = "" if symbol else f"const {weights.ctype} *w, const eb_requant_entry *requant, "
     passed = "NULL, NULL" if symbol else "w, requant"
     return (
@@ -161,7 +166,8 @@ def code_band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> d
     bytes where they are no words. fill: parts filled with padding, fill_byte: their bytes. mac: products of kernels
     without code, those of rows past the last included. own: outputs copied.
     """
-    s = _split(g, 0)
+    layout = layout_of(choice.layout)
+    s = _split(g, 0, layout)
     assert s is not None
     b = s.band
     bands = g.n * s.bands
@@ -182,8 +188,8 @@ def code_band_work(node: Node, w: Weights, g: Window, choice: KernelChoice) -> d
         "fill_byte": (outside * s.inside + b.inputs * behind) * g.c,
         "own": g.n * (g.oh % b.rows) * b.y_row,
     }
-    if isinstance(layout_of(choice.layout), Code7d):
-        code = _program(node, g, _matrix(g, w), b).runs
+    if isinstance(layout, BandLayout):
+        code = _program(node, g, layout, _matrix(g, w), b).runs
         counts |= {name: bands * code[name] for name in ("step", "wait")}
     else:
         counts["mac"] = 9 * bands * b.rows * b.y_row
