@@ -1,10 +1,11 @@
 """dense_groups: a dense layer whose ternary weights have a scale for each group of inputs.
 
-inputs: x (M, K) f32, or s8 with d f32 (M, 1) or (M, G), what a unit of x counts in a row, or in each of its groups;
-w constant GroupTernaryWeights (N, K) with scales (N, G). attrs: epilogue Affine without scale and corr. f32 out.
+inputs: x (M, K) f32 or s8; w constant GroupTernaryWeights (N, K) with scales (N, G); for dynamic int8 also
+d f32 (M,) or (M, G), what a unit of x counts in a row, or in each of its groups. attrs: epilogue Affine without
+scale and corr; for static int8 unit, what a unit of x counts everywhere (its zero point is in the bias). f32 out.
 
     y[m, n] = clamp((sum over g, in order and from the first, of t[m, n, g]) + bias[n], lo, hi)
-    int8:  t = (float(sum of the group's products) * scale[n, g]) * d[m, g]    (the sum is exact)
+    int8:  t = (float(sum of the group's products) * scale[n, g]) * d[m, g]    (the sum is exact; static: d is unit)
     f32:   t = (the group's sum in eight lanes, as in dense) * scale[n, g]
 
 Every operation is rounded to binary32, none is fused. One group gives what dense gives.
@@ -41,7 +42,7 @@ from edgebit.ops.linear import (
     plain_weights,
 )
 from edgebit.ops.linear_c import Packed, epilogue_fields, epilogue_of, pack
-from edgebit.ops.support import activation, bad, c_ints, output, random_f32, random_s8
+from edgebit.ops.support import activation, bad, c_ints, output, random_f32, random_s8, real
 
 STEP, MOST = 16, 65536
 """Groups are multiples of STEP inputs, at most MOST."""
@@ -54,7 +55,7 @@ class DenseGroups(Op):
 
     def infer(self, node: Node, graph: Graph) -> list[Tensor]:
         if len(node.inputs) not in (2, 3) or not all(node.inputs) or len(node.outputs) != 1:
-            raise bad(node, "takes an activation, weights and for int8 its units, and makes one output")
+            raise bad(node, "takes an activation, weights and for dynamic int8 units, and makes one output")
         x = activation(node, graph, 0, DType.F32, DType.S8)
         w = graph.consts.get(node.inputs[1])
         if not isinstance(w, GroupTernaryWeights):
@@ -66,11 +67,13 @@ class DenseGroups(Op):
         if not isinstance(e, Affine) or e.scale is not None or e.corr is not None:
             raise bad(node, "the attribute epilogue must be an Affine without scale and corr")
         check_affine(node, e, w.shape[0])
-        if (x.dtype is DType.S8) != (len(node.inputs) == 3):
-            raise bad(node, "int8 activations come with units, float ones without")
-        if x.dtype is DType.S8:
+        if (x.dtype is DType.S8) != (len(node.inputs) - 2) + ("unit" in node.attrs):
+            raise bad(node, "int8 activations come with units or the attribute unit, float ones without")
+        if "unit" in node.attrs and real(node, "unit") <= 0:
+            raise bad(node, f"the attribute unit must be positive, not {node.attrs['unit']}")
+        if len(node.inputs) == 3:
             d = activation(node, graph, 2, DType.F32)
-            if d.shape not in ((x.shape[0], 1), (x.shape[0], w.groups)):
+            if d.shape not in ((x.shape[0],), (x.shape[0], 1), (x.shape[0], w.groups)):
                 raise bad(
                     node, f"the units must have the shape ({x.shape[0]}, 1 or {w.groups}), not {d.shape}"
                 )
@@ -91,12 +94,15 @@ class DenseGroups(Op):
         x, w, d = args[0], args[1], args[2] if len(args) > 2 else None
         if not isinstance(x, np.ndarray) or not isinstance(w, GroupTernaryWeights):
             raise EdgebitError(f"node {node.name!r} was run without its inputs")
+        if "unit" in node.attrs:
+            d = np.full(len(x), node.attrs["unit"], np.float32)
         total: F32Array | None = None
         for g in range(w.groups):
             part = slice(g * w.group, (g + 1) * w.group)
             if isinstance(d, np.ndarray):
                 acc = integer_sums(x[:, part], w.trits[:, part]).astype(np.float32)
-                term = (acc * w.scale[:, g]) * d[:, min(g, d.shape[1] - 1)][:, None]
+                unit = d.reshape(len(x), -1)
+                term = (acc * w.scale[:, g]) * unit[:, min(g, unit.shape[1] - 1), None]
             else:
                 term = lane_sums(x[:, part], w.trits[:, part]) * w.scale[:, g]
             total = term if total is None else total + term
@@ -121,7 +127,8 @@ class DenseGroups(Op):
         scales[:, :outs] = w.scale.T
         e = epilogue_of(node, outs)
         e = replace(e, kind="affine", name=e.name.replace("dynamic", "affine", 1))
-        units = graph.tensors[node.inputs[2]].shape[1] if len(node.inputs) > 2 else 1
+        dynamic = len(node.inputs) > 2
+        units = graph.tensors[node.inputs[2]].elements // rows if dynamic else 0
         fields = c_ints(
             rows=rows,
             cols=cols,
@@ -132,12 +139,22 @@ class DenseGroups(Op):
             copy_at=copy_at,
             kernel_at=kernel_at,
         )
+        unit = (
+            [CConst("d", "float", np.array(node.attrs["unit"], "<f4").tobytes())]
+            if "unit" in node.attrs
+            else []
+        )
         name = f"eb_dense_groups_{packed.stem}_{e.name}"
         return Lowered(
             function=name,
             kernels=(packed.stem,),
-            inputs=(0, 2) if x.dtype is DType.S8 else (0,),
-            consts=(packed.const, CConst("scales", "float", scales.astype("<f4").tobytes()), *e.consts),
+            inputs=(0, 2) if dynamic else (0,),
+            consts=(
+                *unit,
+                packed.const,
+                CConst("scales", "float", scales.astype("<f4").tobytes()),
+                *e.consts,
+            ),
             params=("eb_dense_groups_params", fields | {"epilogue": epilogue_fields(node)}),
             prelude=_function(name, packed, e.flags, e.consts),
             scratch_bytes=kernel_at + round_up(own, 16),
@@ -158,11 +175,13 @@ class DenseGroups(Op):
         return x.shape[0] * int(w.trits.size)
 
     def work(self, node: Node, graph: Graph) -> dict[str, float]:
-        """mac; row: sums made, over all groups; col: input elements; product: kernel calls; element: outputs;
-        step: float operations on them; call: 1."""
+        """mac; add: those with a trit that is not 0; row: sums made, over all groups; join: those added to the ones
+        before; col: input elements; product: kernel calls; element: outputs; step: float operations on them; call: 1."""
         x, w = self._parts(node, graph)
         m, outs = x.shape[0], w.shape[0]
-        counts = {"mac": m * w.trits.size, "row": m * outs * w.groups, "col": m * x.shape[1], "product": m}
+        counts = {"mac": m * w.trits.size, "add": m * int(np.count_nonzero(w.trits))}
+        counts |= {"row": m * outs * w.groups, "join": m * outs * (w.groups - 1)}
+        counts |= {"col": m * x.shape[1], "product": m}
         counts |= {"element": m * outs, "step": m * outs * epilogue_steps(node), "call": 1}
         return {n: float(v) for n, v in counts.items()}
 
@@ -179,7 +198,7 @@ class DenseGroups(Op):
 
 
 def group_sample(rng: np.random.Generator, rows: int, cols: int, outs: int, group: int) -> Sample:
-    """A random node: float activations, or int8 with a unit for each row or each group."""
+    """A random node: float activations, or int8 with a unit for each row, for each group, or for all."""
     groups = -(-cols // group)
     trits = (rng.integers(-1, 2, (outs, cols)) * rng.integers(0, 2)).astype(np.int8)
     if rng.random() < 0.8:
@@ -191,14 +210,17 @@ def group_sample(rng: np.random.Generator, rows: int, cols: int, outs: int, grou
     g.tensors["x"] = Tensor("x", (rows, cols), DType.S8 if units else DType.F32)
     values: dict[str, Array] = {"x": random_s8(rng, (rows, cols)) if units else random_f32(rng, (rows, cols))}
     names = ["x", "w"]
-    if units:
-        g.tensors["d"] = Tensor("d", (rows, units), DType.F32)
+    static = units == 1 and rng.random() < 0.4
+    if units and not static:
+        shape = (rows,) if units == 1 and rng.random() < 0.5 else (rows, units)
+        g.tensors["d"] = Tensor("d", shape, DType.F32)
         g.inputs.append("d")
-        values["d"] = np.exp(rng.uniform(-6, 0, (rows, units))).astype(np.float32)
+        values["d"] = np.exp(rng.uniform(-6, 0, shape)).astype(np.float32)
         names.append("d")
     bias = random_f32(rng, (outs,)) if rng.random() < 0.5 else None
     lo = 0.0 if rng.random() < 0.3 else float("-inf")
-    g.nodes = [Node("dense_groups", "n", names, ["y"], {"epilogue": Affine(None, bias, None, lo)})]
+    unit = {"unit": float(np.float32(rng.uniform(0.001, 1)))} if static else {}
+    g.nodes = [Node("dense_groups", "n", names, ["y"], {"epilogue": Affine(None, bias, None, lo)} | unit)]
     for t in DenseGroups().infer(g.nodes[0], g):
         g.tensors[t.name] = t
     return Sample(g, values, f"{'s8' if units else 'f32'} x({rows}, {cols}) w{trits.shape} group {group}")

@@ -132,9 +132,11 @@ def test_the_sums_mean_what_they_say() -> None:
         w = s.graph.consts["w"]
         assert isinstance(w, GroupTernaryWeights)
         x = s.inputs["x"].astype(np.float64)
+        at = s.graph.nodes[0].attrs
         if "d" in s.inputs:
-            x = x * np.repeat(np.broadcast_to(s.inputs["d"], (2, 4)), 64, axis=1)[:, :200]
-        e = s.graph.nodes[0].attrs["epilogue"]
+            x = x * np.repeat(np.broadcast_to(s.inputs["d"].reshape(2, -1), (2, 4)), 64, axis=1)[:, :200]
+        x = x * at.get("unit", 1.0)
+        e = at["epilogue"]
         want = x @ w.dense().astype(np.float64).T + (0 if e.bias is None else e.bias)
         size = np.abs(x) @ np.abs(w.dense().astype(np.float64)).T + 1
         got = execute(s.graph, s.inputs)["y"]

@@ -201,8 +201,12 @@ def wanted_samples(
     if not core.is_cortex_m or not any(w.startswith("epilogue_") for w in wanted):
         linear = [*requant_samples(rng, core), *linear]
     every = [*linear, *pool_samples(rng), *quantize_samples(rng), *softmax_samples(rng)]
-    known = {w.split("__")[0].rsplit("_", 1)[0] for w in wanted} | set(wanted)
-    every += [s for s in other_samples(rng, MANY) if s.graph.nodes[0].op in known]
+    families = {w.split("__")[0] for w in wanted}
+    known = {f.rsplit("_", 1)[0] for f in families} | set(wanted)
+    for s in other_samples(rng, MANY):
+        n = s.graph.nodes[0]
+        if n.op in known or not families.isdisjoint(op_of(n).families(n, s.graph)):
+            every.append(s)
     samples, forced = with_every_kernel(every, core)
     shared = not any(s in all_kernels() or s in registry() for s in wanted)
     taken: list[int] = []

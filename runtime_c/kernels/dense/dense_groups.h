@@ -2,7 +2,7 @@
 // Drivers of a dense layer whose ternary weights have a scale for each group of inputs: for each of `rows`
 // input rows, one product (which applies the scales) and the epilogue's bias and clamps.
 //
-//   x        (rows, cols) activations, row-major; int8 ones with units d (rows, units)
+//   x        (rows, cols) activations, row-major; int8 ones with units d (rows, units), or one for all (units 0)
 //   w        (outs, cols) weights, packed for `product`; scales as tgroups_s8.h says
 //   y        (rows, outs) binary32; may overlap x when, for every row but the last, output row r ends before
 //            input row r + 1 begins (a row is read whole before it is written)
@@ -21,7 +21,7 @@ typedef struct {
     int32_t cols;
     int32_t outs;
     int32_t group;
-    int32_t units; // of one row: 1, or one a group
+    int32_t units; // of one row: 1, or one a group; 0 when all rows share one
     int32_t copy;  // 0 or 1
     int32_t copy_at;
     int32_t kernel_at;

@@ -11,7 +11,7 @@
 //            the layout's row multiple; entries past rows are finite
 //   x        [cols] int8, any values; starts at a multiple of 16 bytes; readable up to cols rounded up to 16,
 //            where bytes past cols hold anything and must not change a result
-//   d        [units] binary32: what a unit of x counts; units is 1 (one for all groups) or groups
+//   d        [units] binary32: what a unit of x counts; units is 0 or 1 (one for all groups) or groups
 //   acc      [row_step] binary32, 4-byte aligned; entries past rows are scratch
 //   rows, cols >= 1; group a multiple of 16 up to 65536 (the last one may be shorter)
 //   scratch  16-byte aligned: 4 bytes a group, rounded up to 16, and then as much as Layout.scratch(stem,
