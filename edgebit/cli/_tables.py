@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgebit.cli._output import Output, count
-from edgebit.ir import Graph, Int8Weights, Node, TernaryWeights
+from edgebit.ir import Graph, GroupTernaryWeights, Int8Weights, Node, TernaryWeights
 from edgebit.ops.base import op_of
 from edgebit.plan.account import FitTable, fit
 from edgebit.plan.plan import Plan
@@ -29,7 +29,8 @@ def _weights(node: Node, graph: Graph) -> tuple[str | None, float | None]:
     for i in node.inputs:
         c = graph.consts.get(i)
         if isinstance(c, TernaryWeights):
-            return "ternary", float(np.mean(c.trits == 0))
+            groups = f", groups of {c.group}" if isinstance(c, GroupTernaryWeights) else ""
+            return f"ternary{groups}", float(np.mean(c.trits == 0))
         if isinstance(c, Int8Weights):
             return "int8", float(np.mean(c.q == 0))
         if isinstance(c, np.ndarray) and c.ndim >= 2:

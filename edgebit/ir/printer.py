@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from edgebit.ir.graph import Affine, Const, Graph, Int8Weights, Quant, Requant, Tensor, TernaryWeights
+from edgebit.ir.graph import (
+    Affine,
+    Const,
+    Graph,
+    GroupTernaryWeights,
+    Int8Weights,
+    Quant,
+    Requant,
+    Tensor,
+    TernaryWeights,
+)
 
 
 def format_graph(graph: Graph) -> str:
@@ -40,7 +50,8 @@ def _input(graph: Graph, name: str) -> str:
 def _const(c: Const) -> str:
     if isinstance(c, TernaryWeights):
         zeros = float(np.mean(c.trits == 0)) if c.trits.size else 0.0
-        return f"ternary[{'x'.join(map(str, c.shape))}] {zeros:.0%} zero"
+        groups = f" groups of {c.group}" if isinstance(c, GroupTernaryWeights) else ""
+        return f"ternary[{'x'.join(map(str, c.shape))}] {zeros:.0%} zero{groups}"
     if isinstance(c, Int8Weights):
         return f"int8[{'x'.join(map(str, c.shape))}]"
     return _array(c)

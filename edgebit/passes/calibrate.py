@@ -17,10 +17,9 @@ from edgebit.ir.graph import Affine, Array, DType, Graph, Int8Weights, Node, Qua
 from edgebit.ops.base import execute, infer_all
 from edgebit.passes.fuse_lut import region_kind
 from edgebit.passes.input_layout import UNARY
-from edgebit.passes.rewrite import Index, clone, remove, tensor_like
+from edgebit.passes.rewrite import WEIGHTED, Index, clone, remove, tensor_like
 from edgebit.passes.source_layout import to_canonical
 
-_LINEAR = ("dense", "conv2d")
 _FLOWING = ("reshape", "transpose", "slice", "pad", "max_pool2d")  # output keeps its input's quantisation
 _COMPUTING = (*UNARY, "add", "mul", "avg_pool2d", "concat")
 
@@ -43,14 +42,16 @@ def quantise_static(graph: Graph, calibration: Sequence[Mapping[str, Array]] | N
 
 
 def without_dynamic(graph: Graph) -> Graph:
-    """Dense and conv2d nodes read the float tensor again; dynamic_quantize nodes are dropped."""
+    """Layers with weights read the float tensor again; dynamic_quantize nodes are dropped."""
     g = clone(graph)
     for made in [n for n in g.nodes if n.op == "dynamic_quantize"]:
         xq, d = made.outputs
         for n in g.nodes:
             if d in n.inputs:
-                if n.op not in _LINEAR or n.inputs[2] != d:
-                    raise ModelError(f"node {n.name!r}: run-time scales may only be read by dense and conv2d")
+                if n.op not in WEIGHTED or n.inputs[2] != d:
+                    raise ModelError(
+                        f"node {n.name!r}: run-time scales may only be read by layers with weights"
+                    )
                 n.inputs = n.inputs[:2]
         if xq in g.outputs or d in g.outputs:
             raise ModelError(f"node {made.name!r}: int8-static cannot keep run-time scales as a model output")
@@ -62,9 +63,9 @@ def without_dynamic(graph: Graph) -> Graph:
 
 
 def quantise_weights(g: Graph) -> None:
-    """Symmetric int8 weights, scale max/127 per output channel, for dense and conv2d with float weights."""
+    """Symmetric int8 weights, scale max/127 per output channel, for layers with float weights."""
     for n in g.nodes:
-        w = g.consts[n.inputs[1]] if n.op in _LINEAR else None
+        w = g.consts[n.inputs[1]] if n.op in WEIGHTED else None
         if not isinstance(w, np.ndarray) or w.dtype != np.float32:
             continue
         if g.tensors[n.inputs[0]].dtype != DType.F32 or not isinstance(n.attrs["epilogue"], Affine):
@@ -112,7 +113,7 @@ def _wanted(g: Graph) -> list[str]:
     need: set[str] = set()
     for n in reversed(g.nodes):
         out = n.outputs[0]
-        if n.op in _LINEAR or (n.op in (*_FLOWING, *_COMPUTING) and out in need):
+        if n.op in WEIGHTED or (n.op in (*_FLOWING, *_COMPUTING) and out in need):
             need.update(i for i in n.inputs if i in g.tensors and g.tensors[i].dtype == DType.F32)
     order = [*g.inputs, *(o for n in g.nodes for o in n.outputs)]
     return [t for t in order if t in need and not _interior(g, index, t)]

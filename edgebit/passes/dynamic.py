@@ -5,24 +5,24 @@ from __future__ import annotations
 from edgebit.ir.graph import DType, Graph, Int8Weights, Node, TernaryWeights
 from edgebit.ops.base import op_of
 from edgebit.passes.calibrate import quantise_weights
-from edgebit.passes.rewrite import clone, infer
+from edgebit.passes.rewrite import WEIGHTED, clone, infer
 
 EPS = 1e-5  # the least absolute maximum, as BitNet b1.58 uses it
 
 
 def quantise_dynamic(graph: Graph) -> Graph:
-    """Put a dynamic_quantize node before each dense and conv2d that reads f32; float weights become int8."""
+    """Put a dynamic_quantize node before each layer with weights that reads f32; float weights become int8."""
     g = clone(graph)
     quantise_weights(g)
     nodes, g.nodes = g.nodes, []
     made: dict[tuple[str, str], tuple[str, str]] = {}
     for n in nodes:
         if (
-            n.op in ("dense", "conv2d")
+            n.op in WEIGHTED
             and g.tensors[n.inputs[0]].dtype == DType.F32
             and isinstance(g.consts[n.inputs[1]], (TernaryWeights, Int8Weights))
         ):
-            per = "row" if n.op == "dense" else "image"
+            per = "image" if n.op == "conv2d" else "row"
             key = (n.inputs[0], per)
             if key not in made:
                 made[key] = _quantise(g, n.inputs[0], per)

@@ -1,8 +1,9 @@
 """Fold multiplications and additions by constants (batch normalisation, biases) into what stands before.
 
-Behind a dense or conv2d node with a float epilogue the whole chain goes into scale and bias, computed in
+Behind a layer with weights and a float epilogue the whole chain goes into scale and bias, computed in
 float64 and rounded once. Ternary and int8 weights keep their integers and their source scale; the product
-goes to `Affine.scale`. Float weights are multiplied themselves, so that their epilogue has no scale.
+goes to `Affine.scale`. Float weights, and scales for groups of inputs, are multiplied themselves, so that their
+epilogue has no scale.
 Chains that follow nothing foldable are merged into at most one mul and one add.
 """
 
@@ -13,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edgebit.ir.graph import Affine, Array, Graph, Node
-from edgebit.passes.rewrite import INF, Index, clone, limits, remove, scalar_or_channel, tensor_of
+from edgebit.ir.graph import Affine, Array, Const, F32Array, Graph, GroupTernaryWeights, Node
+from edgebit.passes.rewrite import INF, WEIGHTED, Index, clone, limits, remove, scalar_or_channel, tensor_of
 
 F64 = npt.NDArray[np.float64]
 
@@ -23,7 +24,7 @@ def fold_affine(graph: Graph) -> Graph:
     """The same network with constant scales and shifts folded (equal up to float rounding)."""
     g = clone(graph)
     for node in list(g.nodes):
-        if node.op in ("dense", "conv2d") and isinstance(node.attrs.get("epilogue"), Affine):
+        if node.op in WEIGHTED and isinstance(node.attrs.get("epilogue"), Affine):
             _fold_into_linear(g, node)
     done: set[int] = set()
     for node in list(g.nodes):
@@ -92,14 +93,17 @@ def _fold_into_linear(g: Graph, node: Node) -> None:
     has_scale = any(n.op == "mul" for n in chain)
     weights = g.consts[node.inputs[1]]
     new_scale = ep.scale
-    new_weights: Array | None = None
-    if has_scale and isinstance(weights, np.ndarray) and ep.scale is None:
-        per_row = np.broadcast_to(scale, (channels,)).reshape((-1,) + (1,) * (weights.ndim - 1))
-        new_weights = (weights.astype(np.float64) * per_row).astype(np.float32)
+    new_weights: Const | None = None
+    folded: F32Array | None = None
+    if has_scale and isinstance(weights, GroupTernaryWeights):
+        folded = _times(weights.scale, scale)
+        new_weights = replace(weights, scale=folded)
+    elif has_scale and isinstance(weights, np.ndarray) and ep.scale is None:
+        new_weights = folded = _times(weights, scale)
     elif has_scale:
         old_scale = np.ones(channels) if ep.scale is None else ep.scale.astype(np.float64)
         new_scale = np.broadcast_to(old_scale * scale, (channels,)).astype(np.float32)
-    if not _finite_f32(new_bias, new_scale, new_weights):
+    if not _finite_f32(new_bias, new_scale, folded):
         return  # a constant out of binary32's range: leave the steps apart
     if new_weights is not None:
         name = g.fresh(f"{node.inputs[1]}.folded")
@@ -110,6 +114,13 @@ def _fold_into_linear(g: Graph, node: Node) -> None:
         ep, scale=new_scale, bias=new_bias if has_bias else ep.bias, lo=lo, hi=hi
     )
     _bypass(g, node, chain)
+
+
+def _times(values: Array, scale: F64) -> F32Array:
+    """values (OC, ...) times a scale for all or for each output channel, rounded once."""
+    per_row = np.broadcast_to(scale, (len(values),)).reshape((-1,) + (1,) * (values.ndim - 1))
+    product: F32Array = (values.astype(np.float64) * per_row).astype(np.float32)
+    return product
 
 
 def _bypass(g: Graph, node: Node, chain: list[Node]) -> None:

@@ -1,4 +1,4 @@
-"""Fuse clamps: a clip behind a clip, add, mul, dense or conv2d becomes limits of that node.
+"""Fuse clamps: a clip behind a clip, add, mul or layer with weights becomes limits of that node.
 
 clamp(v, lo, hi) is "v < lo ? lo : v", then "v > hi ? hi : v". For lo <= hi it is monotone, so clamp2 of
 clamp1 is the clamp whose limits are clamp2(lo1) and clamp2(hi1), bit for bit. For the same reason a clip
@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from edgebit.ir.graph import Affine, Graph, Node
-from edgebit.passes.rewrite import INF, Index, clone, drop, limits, remove
+from edgebit.passes.rewrite import INF, WEIGHTED, Index, clone, drop, limits, remove
 
-_CLAMPED = ("clip", "add", "mul", "dense", "conv2d")
+_CLAMPED = ("clip", "add", "mul", *WEIGHTED)
 _MOVES = ("reshape", "transpose", "slice", "pad", "max_pool2d")
 
 
@@ -59,14 +59,14 @@ def _clamp(v: float, lo: float, hi: float) -> float:
 
 
 def _limits(node: Node) -> tuple[float, float] | None:
-    if node.op in ("dense", "conv2d"):
+    if node.op in WEIGHTED:
         ep = node.attrs.get("epilogue")
         return (ep.lo, ep.hi) if isinstance(ep, Affine) else None
     return limits(node)
 
 
 def _set(node: Node, lo: float, hi: float) -> None:
-    if node.op in ("dense", "conv2d"):
+    if node.op in WEIGHTED:
         node.attrs["epilogue"] = replace(node.attrs["epilogue"], lo=lo, hi=hi)
     else:
         node.attrs["lo"], node.attrs["hi"] = lo, hi

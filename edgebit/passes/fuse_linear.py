@@ -3,6 +3,9 @@
 With x = sx (q - zx) and weights s[c] w the sum of products is sx s[c] (acc - zx sum(w)), so a dense or conv2d
 of a dequantised tensor reads q itself, with scale f32(sx s[c]) and the integer corr[c] = -zx sum(w). If
 nobody but a quantize node reads the result, scale, bias, clamp and quantisation become a `Requant`.
+
+With scales s[c, g] for groups of inputs the sum is sx sum over g of s[c, g] (acc[g] - zx sum(w[g])): dense_groups
+reads q with unit sx, and what zx takes away, the same for every input, goes into the bias. Results stay float.
 """
 
 from __future__ import annotations
@@ -13,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebit.errors import ModelError
-from edgebit.ir.graph import Affine, DType, Graph, Int8Weights, Node, Quant, S8Array, TernaryWeights
+from edgebit.ir.graph import (
+    Affine,
+    DType,
+    Graph,
+    GroupTernaryWeights,
+    Int8Weights,
+    Node,
+    Quant,
+    S8Array,
+    TernaryWeights,
+)
 from edgebit.ops.requant import make_requant
 from edgebit.passes.move_quantisation import int8_limits, quantize_limits
 from edgebit.passes.rewrite import Index, clone, infer, remove, tensor_of
@@ -38,10 +51,12 @@ def accumulator_bound(weights: S8Array) -> S64:
 
 
 def read_int8(graph: Graph) -> Graph:
-    """Let dense and conv2d with integer weights read int8 tensors in place of their dequantised copies."""
+    """Let layers with integer weights read int8 tensors in place of their dequantised copies."""
     g = clone(graph)
     index = Index(g)
     for n in g.nodes:
+        if n.op == "dense_groups":
+            _read_groups(g, index, n)
         if n.op not in LINEAR or not isinstance(n.attrs["epilogue"], Affine):
             continue
         made = index.producer(n.inputs[0], "dequantize")
@@ -64,6 +79,27 @@ def read_int8(graph: Graph) -> Graph:
         infer(g, n)
     g.prune()
     return g
+
+
+def _read_groups(g: Graph, index: Index, n: Node) -> None:
+    """`read_int8` for a dense_groups node."""
+    made = index.producer(n.inputs[0], "dequantize")
+    quant = g.tensors[made.inputs[0]].quant if made is not None else None
+    w, ep = g.consts[n.inputs[1]], n.attrs["epilogue"]
+    if made is None or quant is None or not isinstance(w, GroupTernaryWeights):
+        return
+    bias = ep.bias
+    if quant.zero_point:
+        starts = np.arange(0, w.trits.shape[1], w.group)
+        sums = np.add.reduceat(w.trits.astype(np.int64), starts, axis=1)
+        missing = quant.scale * quant.zero_point * (w.scale.astype(np.float64) * sums).sum(axis=1)
+        with np.errstate(over="ignore"):
+            bias = ((0.0 if bias is None else bias.astype(np.float64)) - missing).astype(np.float32)
+        if not np.isfinite(bias).all():
+            return
+    n.inputs[0] = made.inputs[0]
+    n.attrs["epilogue"], n.attrs["unit"] = replace(ep, bias=bias), quant.scale
+    infer(g, n)
 
 
 def requantise_linear(graph: Graph) -> Graph:

@@ -11,6 +11,8 @@ from edgebit.ir.graph import Array, DType, Graph, Int8Weights, Node, Tensor, Ter
 from edgebit.ops.base import op_of
 
 INF = float("inf")
+WEIGHTED = ("dense", "dense_groups", "conv2d")
+"""Ops whose second input is a weight constant, and whose third, when there is one, counts dynamic int8 inputs."""
 
 
 def clone(graph: Graph) -> Graph:
