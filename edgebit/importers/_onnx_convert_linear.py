@@ -1,4 +1,4 @@
-"""Conv, Gemm and MatMul to conv2d and dense, with their weights in the strongest form the values allow."""
+"""Conv, Gemm and MatMul to conv2d, dense and dense_groups, with weights in the strongest form the values allow."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from edgebit.importers._onnx_context import Act, Context, Dyn, Value, converts
 from edgebit.importers._onnx_fold_shape import optional
+from edgebit.importers._onnx_groups import find_groups
 from edgebit.importers._onnx_patterns import NO_EPS, per_image, per_row
 from edgebit.importers._onnx_read import SourceNode
 from edgebit.importers._onnx_tensor import Const
 from edgebit.importers._onnx_ternary import find_ternary, from_levels
 from edgebit.importers._onnx_window import conv_window
-from edgebit.ir.graph import Affine, Array, F32Array, Int8Weights, TernaryWeights
+from edgebit.ir.graph import Affine, Array, F32Array, GroupTernaryWeights, Int8Weights, TernaryWeights
 from edgebit.ir.graph import Const as IrConst
 
 Arrange = Callable[[Array], Array]
@@ -25,7 +26,8 @@ Arrange = Callable[[Array], Array]
 def weights_of(ctx: Context, c: Const, arrange: Arrange, alpha: float = 1.0) -> IrConst:
     """A weight constant in canonical order, output channel first, as ternary, int8 or float.
 
-    arrange moves the source's elements into that order; alpha multiplies the weights.
+    arrange moves the source's elements into that order; alpha multiplies the weights. Matrices may have ternary
+    weights with a scale for each group of inputs.
     """
     if c.array.dtype.kind != "f":
         ctx.fail(f"weights of type {c.array.dtype} are not supported; add a DequantizeLinear")
@@ -36,10 +38,15 @@ def weights_of(ctx: Context, c: Const, arrange: Arrange, alpha: float = 1.0) -> 
         stored = _stored(c, arrange, alpha)
         if stored is not None:
             return stored
+        if w.ndim == 2 and c.levels.q.size and np.abs(c.levels.q.astype(np.int16)).max() == 1:
+            blocks = find_groups(w, stored=True)
+            if blocks is not None:
+                return blocks
     found = find_ternary(w.reshape(len(w), -1), c.half)
-    if found is None:
-        return w
-    return TernaryWeights(found[0].reshape(w.shape), found[1])
+    if found is not None:
+        return TernaryWeights(found[0].reshape(w.shape), found[1])
+    groups = find_groups(w, c.half) if w.ndim == 2 else None
+    return w if groups is None else groups
 
 
 def _stored(c: Const, arrange: Arrange, alpha: float) -> TernaryWeights | Int8Weights | None:
@@ -69,7 +76,7 @@ def _add_weights(ctx: Context, v: Value | None, key: str, arrange: Arrange, alph
     return name
 
 
-def _bias(ctx: Context, v: Value | None, channels: int, factor: float = 1.0) -> F32Array | None:
+def bias_of(ctx: Context, v: Value | None, channels: int, factor: float = 1.0) -> F32Array | None:
     """A bias as one float per output channel; None when absent."""
     if v is None:
         return None
@@ -85,8 +92,9 @@ def _bias(ctx: Context, v: Value | None, channels: int, factor: float = 1.0) -> 
 
 def _epilogue(ctx: Context, weight: str, bias: F32Array | None) -> Affine:
     w = ctx.graph.consts[weight]
-    scale = w.scale.copy() if isinstance(w, (TernaryWeights, Int8Weights)) else None
-    return Affine(scale=scale, bias=bias)
+    if isinstance(w, GroupTernaryWeights) or not isinstance(w, (TernaryWeights, Int8Weights)):
+        return Affine(bias=bias)
+    return Affine(scale=w.scale.copy(), bias=bias)
 
 
 def _quantised(ctx: Context, d: Dyn, x: Act, weight: str, per: str) -> list[Act | str]:
@@ -141,9 +149,10 @@ def dense(ctx: Context, v: Value | None, weight: str, bias: F32Array | None, fin
         inputs = [_rows(ctx, x, rows, k), weight]
     out_shape = (*shape[:-1], n)
     attrs = {"epilogue": _epilogue(ctx, weight, bias)}
+    op = "dense_groups" if isinstance(ctx.graph.consts[weight], GroupTernaryWeights) else "dense"
     if len(shape) == 2:
-        return ctx.one("dense", inputs, attrs, final=final)
-    y = ctx.one("dense", inputs, attrs, final=False)
+        return ctx.one(op, inputs, attrs, final=final)
+    y = ctx.one(op, inputs, attrs, final=False)
     return ctx.reshape(y, out_shape, "shape", final=final)
 
 
@@ -168,7 +177,7 @@ def _gemm(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Value
         ctx.fail(f"its first matrix has rank {len(ctx.shape(a))}")
     swap = not node.attrs.get("transB", 0)
     weight = _add_weights(ctx, b, f"dense{swap}", (lambda t: t.T) if swap else (lambda t: t), alpha)
-    return [product(ctx, a, weight, _bias(ctx, c, ctx.graph.consts[weight].shape[0], beta))]
+    return [product(ctx, a, weight, bias_of(ctx, c, ctx.graph.consts[weight].shape[0], beta))]
 
 
 @converts("MatMul")
@@ -217,7 +226,7 @@ def _conv(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Value
     if isinstance(v, Dyn):
         inputs = _quantised(ctx, v, nhwc, weight, "image")
     attrs = {
-        "epilogue": _epilogue(ctx, weight, _bias(ctx, optional(ins, 2), oc)),
+        "epilogue": _epilogue(ctx, weight, bias_of(ctx, optional(ins, 2), oc)),
         "strides": window.strides,
         "pads": window.pads,
         "dilations": window.dilations,

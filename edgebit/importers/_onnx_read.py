@@ -22,8 +22,8 @@ MAX_NAME = 512
 _NAME = re.compile(r"[A-Za-z0-9_./:+\-\[\]@#, <>()|=$]*")
 
 REFUSED_DOMAINS = {
-    "com.microsoft": "EdgeBit reads standard ONNX only; export with DequantizeLinear weights (QDQ format) or "
-    "as plain float instead of onnxruntime's own operators",
+    "com.microsoft": "of onnxruntime's own operators EdgeBit reads MatMulNBits only; export with DequantizeLinear "
+    "weights (QDQ format) or as plain float",
     "qonnx.custom_op.general": "this is QONNX; export from Brevitas with export_onnx_qcdq instead",
     "finn.custom_op.general": "this is a FINN model; export from Brevitas with export_onnx_qcdq instead",
     "onnx.brevitas": "this is QONNX; export from Brevitas with export_onnx_qcdq instead",
@@ -32,7 +32,7 @@ REFUSED_DOMAINS = {
 
 @dataclass
 class SourceNode:
-    """One ONNX node. attrs holds int, float, str, Const, or lists of them."""
+    """One ONNX node. attrs holds int, float, str, Const, or lists of them. op is "domain.Name" outside ONNX's own domain."""
 
     op: str
     name: str
@@ -40,6 +40,7 @@ class SourceNode:
     outputs: list[str]
     attrs: dict[str, Any]
     where: str  # "file: node 'name' (Op)", the head of every error about it
+    domain: str = ""  # empty for ONNX's own
 
 
 @dataclass
@@ -190,13 +191,13 @@ def _node(n: Any, index: int, path: Path, file: str, functions: set[tuple[str, s
             f"{where}: calls a function defined in the model; inline functions first "
             "(onnx.inliner.inline_local_functions)"
         )
-    if n.domain not in ("", "ai.onnx"):
-        why = REFUSED_DOMAINS.get(n.domain, "EdgeBit reads standard ONNX only")
-        raise ModelError(f"{where}: operator of the domain {printable(n.domain, 60)}: {why}")
+    domain = "" if n.domain in ("", "ai.onnx") else printable(n.domain, 60)
     inputs = [_name(i, where, "tensor") for i in n.input]
     outputs = [_name(o, where, "tensor") for o in n.output]
     attrs = {printable(a.name, 40): _attr(a, path, where) for a in n.attribute}
-    return SourceNode(op, name or f"{op}_{index}", inputs, outputs, attrs, where)
+    return SourceNode(
+        f"{domain}.{op}" if domain else op, name or f"{op}_{index}", inputs, outputs, attrs, where, domain
+    )
 
 
 def _attr(a: Any, path: Path, where: str) -> Any:

@@ -131,10 +131,10 @@ class WeightInfo:
 
 
 def describe_weights(graph: Graph) -> list[WeightInfo]:
-    """The weights of every dense and conv2d node of `graph`, in execution order."""
+    """The weights of every dense, dense_groups and conv2d node of `graph`, in execution order."""
     out: list[WeightInfo] = []
     for n in graph.nodes:
-        if n.op not in ("dense", "conv2d"):
+        if n.op not in ("dense", "dense_groups", "conv2d"):
             continue
         c: Const = graph.consts[n.inputs[1]]
         scales = 0

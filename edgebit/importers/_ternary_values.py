@@ -67,25 +67,28 @@ def find_scales(data: Array, dtype: str, where: str) -> tuple[F32Array, int] | N
         low[rows] = parts.min(axis=2)
         np.minimum(col_low, mag.min(axis=0), out=col_low)
     tol = TOLERANCE[dtype]
-    found = _merge(top, low, (1, 1), tol) if data.size >= 2 * MIN_ALIKE else None
+    found = merge_scales(top, low, (1, 1), tol) if data.size >= 2 * MIN_ALIKE else None
     if found is None and k >= MIN_ALIKE:
-        found = _merge(top, low, (out, 1), tol)
+        found = merge_scales(top, low, (out, 1), tol)
     if found is not None:
         return found, 0
     if out >= MIN_ALIKE:
-        column = _merge(col_top[None], col_low[None], (1, k), tol)
+        column = merge_scales(col_top[None], col_low[None], (1, k), tol)
         if column is not None:
             return _bands(col_top, col_low, tol)
     for group in GROUPS:
         if k % group == 0:
-            found = _merge(top, low, (out, k // group), tol)
+            found = merge_scales(top, low, (out, k // group), tol)
             if found is not None:
                 return found, group
     return None
 
 
-def _merge(top: F32Array, low: F32Array, shape: tuple[int, int], tol: float) -> F32Array | None:
-    """The scales if top and low, merged to `shape`, agree everywhere."""
+def merge_scales(top: F32Array, low: F32Array, shape: tuple[int, int], tol: float) -> F32Array | None:
+    """The scales if top and low, merged to `shape`, agree everywhere.
+
+    top, low: the largest and the least magnitude of each part that is not 0; 0 and infinity for a part of zeros.
+    """
     n, m = shape
     top = top.reshape(n, top.shape[0] // n, m, top.shape[1] // m).max(axis=(1, 3))
     low = low.reshape(n, low.shape[0] // n, m, low.shape[1] // m).min(axis=(1, 3))
@@ -93,10 +96,10 @@ def _merge(top: F32Array, low: F32Array, shape: tuple[int, int], tol: float) -> 
     if not np.all(top[used] <= low[used] * np.float32(1 + tol)):
         return None
     base = np.where(used, low, 0)
-    return _filled((base + (top - base) / 2).astype(np.float32), used)
+    return filled((base + (top - base) / 2).astype(np.float32), used)
 
 
-def _filled(scale: F32Array, used: Array) -> F32Array:
+def filled(scale: F32Array, used: Array) -> F32Array:
     if not used.any():
         return np.ones_like(scale)
     return np.where(used, scale, scale.flat[int(np.argmax(used))]).astype(np.float32)
@@ -106,7 +109,7 @@ def _bands(top: F32Array, low: F32Array, tol: float) -> tuple[F32Array, int]:
     """The widest equal bands of columns that have one scale each."""
     k = len(top)
     for group in sorted((g for g in range(1, k) if k % g == 0), reverse=True):
-        found = _merge(top[None], low[None], (1, k // group), tol)
+        found = merge_scales(top[None], low[None], (1, k // group), tol)
         if found is not None:
             return _split(found, group)
     raise AssertionError("single columns were found to have one scale each")
@@ -123,15 +126,15 @@ def shared_scales(trits: S8Array, scale: F32Array) -> tuple[F32Array, int]:
     used: Array = np.asarray(trits.reshape(out, blocks, -1).any(axis=2))
     top, low = np.where(used, scale, 0).astype(np.float32), np.where(used, scale, np.inf).astype(np.float32)
     for shape in ((1, 1), (out, 1), (1, blocks)):
-        found = _merge(top, low, shape, 0.0)
+        found = merge_scales(top, low, shape, 0.0)
         if found is not None:
             return (found, 0) if shape[1] == 1 else _split(found, k // blocks)
     block = k // blocks
     if block < GROUPS[0] and k % GROUPS[0] == 0:
-        found = _merge(top, low, (out, k // GROUPS[0]), 0.0)
+        found = merge_scales(top, low, (out, k // GROUPS[0]), 0.0)
         if found is not None:
             return found, GROUPS[0]
-    return _split(_filled(top, used), block)
+    return _split(filled(top, used), block)
 
 
 def _split(scale: F32Array, group: int) -> tuple[F32Array, int]:

@@ -16,6 +16,7 @@ from edgebit.errors import EdgebitError, ModelError
 from edgebit.importers import (  # noqa: F401  (they register converters)
     _onnx_convert_linear,
     _onnx_convert_math,
+    _onnx_convert_nbits,
     _onnx_convert_pool,
     _onnx_convert_quant,
     _onnx_convert_shape,
@@ -23,7 +24,7 @@ from edgebit.importers import (  # noqa: F401  (they register converters)
 from edgebit.importers._onnx_context import CONVERTERS, MAX_ACTIVATION, Act, Context, Dyn, Value, nearest
 from edgebit.importers._onnx_fold import fold, foldable
 from edgebit.importers._onnx_patterns import match
-from edgebit.importers._onnx_read import SourceNode, SourceValue, read_model
+from edgebit.importers._onnx_read import REFUSED_DOMAINS, SourceNode, SourceValue, read_model
 from edgebit.importers._onnx_tensor import FLOAT, INT8, Const, type_name
 from edgebit.importers._onnx_ternary import WeightInfo, describe_weights
 from edgebit.importers.base import printable
@@ -111,6 +112,9 @@ def _convert(ctx: Context, node: SourceNode, ins: list[Value | None]) -> list[Va
 
 
 def _refuse(ctx: Context, node: SourceNode) -> NoReturn:
+    if node.domain:
+        why = REFUSED_DOMAINS.get(node.domain, "EdgeBit reads standard ONNX only")
+        ctx.fail(f"operator of the domain {node.domain}: {why}")
     if node.op in _PATTERN_ONLY:
         ctx.fail(
             "supported only as part of an activation quantisation (absmax, round, clip) that feeds MatMul, "

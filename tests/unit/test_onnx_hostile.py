@@ -207,7 +207,7 @@ def test_external_data_stays_in_the_folder(tmp_path: Path, case: str) -> None:
 
 
 def test_foreign_domains_and_control_flow(tmp_path: Path) -> None:
-    m = build([node("MatMulNBits", ["x"], domain="com.microsoft")], {"x": (1, 8)})
+    m = build([node("FusedMatMul", ["x"], domain="com.microsoft")], {"x": (1, 8)})
     assert "QDQ" in refused(m, tmp_path, "com.microsoft")
     m = build([node("Quant", ["x"], domain="qonnx.custom_op.general")], {"x": (1, 8)})
     assert "export_onnx_qcdq" in refused(m, tmp_path, "QONNX")

@@ -189,14 +189,6 @@ def test_dequantised_int8_weights(tmp_path: Path) -> None:
     assert describe_weights(g)[0].kind == "float"
 
 
-def test_blocked_scales_stay_float(tmp_path: Path) -> None:
-    t = trits(RNG, (12, 64)).T.astype(np.int8)
-    consts = {"w": t, "s": RNG.uniform(0.1, 1, (2, 12)).astype(np.float32)}
-    nodes = [node("DequantizeLinear", ["w", "s"], ["d"], axis=0, block_size=32), node("MatMul", ["x", "d"])]
-    g = compare(build(nodes, {"x": (2, 64)}, consts=consts, opset=21), tmp_path)
-    assert describe_weights(g)[0].kind == "float"
-
-
 def test_quantised_in_the_graph(tmp_path: Path) -> None:
     """Brevitas QCDQ: QuantizeLinear, Clip(-1, 1), DequantizeLinear on a float master."""
     consts = {
