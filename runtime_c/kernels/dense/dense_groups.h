@@ -2,7 +2,7 @@
 // Drivers of a dense layer whose ternary weights have a scale for each group of inputs: for each of `rows`
 // input rows, one product (which applies the scales) and the epilogue's bias and clamps.
 //
-//   x        (rows, cols) activations, row-major; int8 ones with units d (rows, units), or one for all (units 0)
+//   x        (rows, cols) activations, row-major; int8 ones with units d (rows, units), or (1) if units is 0
 //   w        (outs, cols) weights, packed for `product`; scales as tgroups_s8.h says
 //   y        (rows, outs) binary32; may overlap x when, for every row but the last, output row r ends before
 //            input row r + 1 begins (a row is read whole before it is written)
