@@ -459,3 +459,26 @@ def test_a_flattened_map_keeps_its_order(tmp_path: Path) -> None:
     assert t.source_perm is not None
     got = execute(p, {"x": x.transpose(t.source_perm).reshape(t.shape)})["y"]
     np.testing.assert_allclose(got, execute(g, {"x": x})["y"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_activations_quantised_by_the_model(tmp_path: Path, late: bool) -> None:
+    """BitNet's absmax rounding of each row in front of MatMulNBits; late: the division comes after the product."""
+    m = NBits(2, 32, 96)
+    m.inputs |= {"c": np.float32(127), "axes": np.array([-1])}
+    model = m.model()
+    product = model.graph.node.pop()
+    scale = [
+        node("Abs", ["x"], ["abs"]),
+        node("ReduceMax", ["abs", "axes"], ["top"]),
+        node("Div", ["c", "top"], ["f"]),
+    ]
+    rounded = [node("Mul", ["x", "f"], ["v"]), node("Round", ["v"], ["r"])]
+    product.input[0] = "r" if late else "q"
+    product.output[0] = "p" if late else "y"
+    ends = [product, node("Div", ["p", "f"], name="after")] if late else [node("Div", ["r", "f"], ["q"]), product]
+    model.graph.node.extend([*scale, *rounded, *ends])
+    x = np.random.default_rng(8).standard_normal((3, 96)).astype(np.float32)
+    g = check(model, tmp_path, m.weights, 32, x)
+    assert ops(g) == ["dynamic_quantize", "dense_groups"]
+    assert g.nodes[1].inputs[2] == g.nodes[0].outputs[1]
