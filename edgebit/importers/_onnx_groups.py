@@ -14,6 +14,7 @@ from edgebit.ir.graph import Array, F32Array, GroupTernaryWeights, S8Array, Tern
 
 UNIT, MOST = 16, 65536
 """A group is a multiple of UNIT inputs, of at most MOST."""
+FIRST_ROWS = 64  # which are looked at first, since most matrices have no groups
 
 
 def group_weights(
@@ -52,20 +53,25 @@ def find_groups(values: F32Array, half: bool = False, stored: bool = False) -> T
     times scales by what the file says, so nothing but equality counts. Otherwise they have to prove it, and to have
     several scales in a row: what has one is for `find_ternary` to judge.
     """
-    cols = values.shape[1]
-    if not stored and cols <= UNIT:
+    if not stored and values.shape[1] <= UNIT:
         return None
-    mag = np.abs(values)
     for noise, tol in ((0.0, 0.0),) if stored else ((0.0, 0.0), (ZERO_TOL, HALF_TOL if half else SAME_TOL)):
-        mag[mag <= noise * mag.max(axis=1, keepdims=True, initial=0)] = 0
-        padded = np.pad(mag, ((0, 0), (0, -cols % UNIT))).reshape(len(mag), -1, UNIT)
-        top = padded.max(axis=2)
-        padded[padded == 0] = np.inf
-        trits = (np.sign(values) * (mag > 0)).astype(np.int8)
-        found = group_weights(trits, top, padded.min(axis=2), UNIT, tol)
+        few = len(values) <= FIRST_ROWS or _fit(values[:FIRST_ROWS], noise, tol) is not None
+        found = _fit(values, noise, tol) if few else None
         if found is not None:
             return found if stored or _evidence(found) else None
     return None
+
+
+def _fit(values: F32Array, noise: float, tol: float) -> TernaryWeights | None:
+    """The weights if they have groups. noise: what is 0, as a part of the largest magnitude of a row."""
+    mag = np.abs(values)
+    mag[mag <= noise * mag.max(axis=1, keepdims=True, initial=0)] = 0
+    trits = (np.sign(values) * (mag > 0)).astype(np.int8)
+    units = np.pad(mag, ((0, 0), (0, -mag.shape[1] % UNIT))).reshape(len(mag), -1, UNIT)
+    top = units.max(axis=2)
+    units[units == 0] = np.inf
+    return group_weights(trits, top, units.min(axis=2), UNIT, tol)
 
 
 def _evidence(w: TernaryWeights) -> bool:

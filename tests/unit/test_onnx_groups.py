@@ -294,7 +294,7 @@ def test_blocks_that_are_no_groups_stay_float(tmp_path: Path, case: str) -> None
 # ---- float values -------------------------------------------------------------------------------------------
 
 
-def unpacked(k: int, group: int, outs: int = 24, seed: int = 0) -> Floats:
+def unpacked(k: int, group: int, outs: int = 70, seed: int = 0) -> Floats:
     """Float weights (outs, k) with a scale for each group."""
     rng = np.random.default_rng(seed)
     s = rng.uniform(0.01, 0.1, (outs, -(-k // group))).astype(np.float32)
@@ -382,7 +382,7 @@ def network(zero: int | None = None) -> tuple[ModelProto, Floats]:
     """x (2, 96) -> 24 -> 40 with groups of 32 and 16, batch norm's factor and a ReLU between; zero: of an unsigned
     quantisation before each layer."""
     rng = np.random.default_rng(9)
-    w1, w2 = unpacked(96, 32), unpacked(24, 16, 40, 1)
+    w1, w2 = unpacked(96, 32, 24), unpacked(24, 16, 40, 1)
     consts: dict[str, Any] = {
         "w1": w1.T.copy(), "w2": w2.T.copy(), "gain": rng.uniform(-2, 2, 24).astype(np.float32),
         "b1": rng.standard_normal(24).astype(np.float32), "b2": rng.standard_normal(40).astype(np.float32),
@@ -476,7 +476,11 @@ def test_activations_quantised_by_the_model(tmp_path: Path, late: bool) -> None:
     rounded = [node("Mul", ["x", "f"], ["v"]), node("Round", ["v"], ["r"])]
     product.input[0] = "r" if late else "q"
     product.output[0] = "p" if late else "y"
-    ends = [product, node("Div", ["p", "f"], name="after")] if late else [node("Div", ["r", "f"], ["q"]), product]
+    ends = (
+        [product, node("Div", ["p", "f"], name="after")]
+        if late
+        else [node("Div", ["r", "f"], ["q"]), product]
+    )
     model.graph.node.extend([*scale, *rounded, *ends])
     x = np.random.default_rng(8).standard_normal((3, 96)).astype(np.float32)
     g = check(model, tmp_path, m.weights, 32, x)
