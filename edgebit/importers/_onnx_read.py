@@ -138,6 +138,8 @@ def _opset(model: Any, file: str) -> int:
             "Save the model again with an onnx package of that range"
         )
     versions = {int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")}
+    if not versions and model.graph.node and all(n.domain == "com.microsoft" for n in model.graph.node):
+        return MAX_OPSET  # none of ONNX's own operators, whose versions differ
     if len(versions) != 1:
         foreign = [o.domain for o in model.opset_import if o.domain in REFUSED_DOMAINS]
         if foreign:

@@ -161,6 +161,16 @@ def test_accuracy_levels_mean_the_same_network(tmp_path: Path) -> None:
         assert graph_to_bytes(imported(m.model(), tmp_path)) == plain
 
 
+def test_a_file_that_names_no_other_operators(tmp_path: Path) -> None:
+    m = NBits(2, 32, 64)
+    model = m.model()
+    del model.opset_import[0]
+    check(model, tmp_path, m.weights, 32)
+    model.graph.node[0].op_type = "FusedMatMul"
+    with pytest.raises(ModelError, match=r"node 'n_y' \(FusedMatMul\): operator of the domain com.microsoft"):
+        imported(model, tmp_path)
+
+
 def test_nodes_that_share_weights_and_trivial_orders(tmp_path: Path) -> None:
     m = NBits(2, 32, 64)
     m.inputs["order"] = (np.arange(64) // 32).astype(np.int32)
