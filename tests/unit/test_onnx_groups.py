@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -496,3 +497,18 @@ def test_activations_quantised_by_the_model(tmp_path: Path, late: bool) -> None:
     g = check(model, tmp_path, m.weights, 32, x)
     assert ops(g) == ["dynamic_quantize", "dense_groups"]
     assert g.nodes[1].inputs[2] == g.nodes[0].outputs[1]
+
+
+def test_random_damage_is_a_model_error_or_harmless(tmp_path: Path) -> None:
+    m = NBits(2, 32, 100, 4)
+    m.inputs["z"] = packed(np.full((4, m.blocks), 2), 2)
+    raw = m.model().SerializeToString()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "m.onnx"
+    for _ in range(400):
+        bad = bytearray(raw)
+        for at in rng.integers(0, len(raw), rng.integers(1, 5)):
+            bad[at] = int(rng.integers(256))
+        path.write_bytes(bytes(bad))
+        with contextlib.suppress(ModelError):
+            load_model(path)
