@@ -136,7 +136,7 @@ SLOW = (
     r"test_simd_kernels.py::test_the_tester_at_full_width",
     r"test_simd_kernels.py::test_kernels_equal_numpy\[(host|cortex-a(7|53|72))\]",
     r"test_kernel_tester.py::test_another_emulator_agrees_on_linux\[cortex-a76",
-    r"test_group_kernels.py::test_the_kernels_of_a_board\[mps2",
+    r"test_group_kernels.py::test_the_kernels_of_a_board\[(mps|pico|rpi[345])",
     r"test_float_functions_on_cores.py::test_float_functions\[cortex-a7-",
     r"test_simd_costs.py::test_predicted_instructions\S*\[(rpi4|rpi-zero)",
     r"test_rowdots_kernels.py::test_on_this_machine",

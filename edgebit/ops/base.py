@@ -130,6 +130,10 @@ class Op(ABC):
         all others share."""
         return False
 
+    def epilogue_table(self, stem: str) -> str:
+        """The cost table that prices what follows this kernel's sums; "" for that of the epilogue's kind."""
+        return ""
+
     def samples(self, rng: np.random.Generator) -> Sample | None:
         """A random well-formed single-node graph, sizes small and awkward; None when not applicable."""
         return None

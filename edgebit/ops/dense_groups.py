@@ -13,6 +13,7 @@ Every operation is rounded to binary32, none is fused. One group gives what dens
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from edgebit.ir.graph import (
     Node,
     Tensor,
 )
-from edgebit.layouts.base import round_up
+from edgebit.layouts.base import layout_of, round_up
 from edgebit.ops.base import CConst, KernelChoice, Lowered, Op, Sample
 from edgebit.ops.linear import (
     Window,
@@ -41,9 +42,10 @@ from edgebit.ops.linear import (
     overlap_distance,
     plain_weights,
 )
-from edgebit.ops.linear_c import Packed, epilogue_fields, epilogue_of, pack
+from edgebit.ops.linear_c import Epilogue, Packed, epilogue_fields, epilogue_of, pack
 from edgebit.ops.support import activation, bad, c_ints, output, random_f32, random_s8, real
 
+PARTS = "tmatvec_"  # families of kernels that make the sums of one group at a time
 STEP, MOST = 16, 65536
 """Groups are multiples of STEP inputs, at most MOST."""
 
@@ -110,54 +112,60 @@ class DenseGroups(Op):
         return [affine(total, node.attrs["epilogue"])]
 
     def families(self, node: Node, graph: Graph) -> tuple[str, ...]:
-        return (f"tgroups_{graph.tensors[node.inputs[0]].dtype.value}",)
+        """Kernels that know of scales, and those of plain layers, which then make each group's sums apart."""
+        kind = graph.tensors[node.inputs[0]].dtype.value
+        return f"tgroups_{kind}", f"{PARTS}{kind}"
+
+    def takes(self, node: Node, graph: Graph, choice: KernelChoice) -> bool:
+        if not choice.stem.startswith(PARTS):
+            return True
+        layout, (_, w) = layout_of(choice.layout), self._parts(node, graph)
+        return not choice.stem.endswith("__ref") and all(layout.limits(b) is None for b in _blocks(w))
 
     def lower(self, node: Node, graph: Graph, choice: KernelChoice | None) -> Lowered:
         x, w = self._parts(node, graph)
         rows, cols = x.shape
-        outs = w.shape[0]
-        packed = pack(node, plain_weights(w), self.families(node, graph)[0], choice, [w.trits])
+        outs, kind = w.shape[0], x.dtype.value
+        parts = choice is not None and choice.stem.startswith(PARTS)
+        family = f"{PARTS if parts else 'tgroups_'}{kind}"
+        packed = pack(node, plain_weights(w), family, choice, _blocks(w) if parts else [w.trits])
         lanes = 16 if x.dtype is DType.S8 else 8
         copy = cols % lanes != 0 and not (rows == 1 and x.dtype is DType.S8)
         row_step = round_up(outs, packed.layout.row_multiple)
-        copy_at = round_up(4 * row_step, 16)
+        part_at = round_up(4 * outs, 16) if parts else 0
+        copy_at = part_at + round_up(4 * row_step, 16)
         kernel_at = copy_at + (round_up(cols, lanes) * x.dtype.bytes if copy else 0)
-        own = round_up(4 * w.groups, 16) + packed.layout.scratch(packed.stem, outs, cols)
-        scales = np.zeros((w.groups, row_step), np.float32)
+        widths = (min(cols, w.group), cols - (w.groups - 1) * w.group) if parts else (cols,)
+        own = max(packed.layout.scratch(packed.stem, outs, k) for k in widths)
+        scales = np.zeros((w.groups, outs if parts else row_step), np.float32)
         scales[:, :outs] = w.scale.T
-        e = epilogue_of(node, outs)
-        e = replace(e, kind="affine", name=e.name.replace("dynamic", "affine", 1))
         dynamic = len(node.inputs) > 2
-        units = graph.tensors[node.inputs[2]].elements // rows if dynamic else 0
         fields = c_ints(
             rows=rows,
             cols=cols,
             outs=outs,
             group=w.group,
-            units=units,
+            units=graph.tensors[node.inputs[2]].elements // rows if dynamic else 0,
             copy=int(copy),
             copy_at=copy_at,
             kernel_at=kernel_at,
         )
-        unit = (
-            [CConst("d", "float", np.array(node.attrs["unit"], "<f4").tobytes())]
-            if "unit" in node.attrs
-            else []
-        )
-        name = f"eb_dense_groups_{packed.stem}_{e.name}"
+        fields |= c_ints(part_at=part_at, block=packed.group_bytes) if parts else {}
+        e = epilogue_of(node, outs)
+        e = replace(e, kind="affine", name=e.name.replace("dynamic", "affine", 1))
+        constants = [packed.const, CConst("scales", "float", scales.astype("<f4").tobytes())]
+        if "unit" in node.attrs:
+            constants.insert(0, CConst("d", "float", np.array(node.attrs["unit"], "<f4").tobytes()))
+        driver = "dense_parts" if parts else "dense_groups"
+        name = f"eb_{driver}_{packed.stem}_{e.name}"
         return Lowered(
             function=name,
             kernels=(packed.stem,),
             inputs=(0, 2) if dynamic else (0,),
-            consts=(
-                *unit,
-                packed.const,
-                CConst("scales", "float", scales.astype("<f4").tobytes()),
-                *e.consts,
-            ),
-            params=("eb_dense_groups_params", fields | {"epilogue": epilogue_fields(node)}),
-            prelude=_function(name, packed, e.flags, e.consts),
-            scratch_bytes=kernel_at + round_up(own, 16),
+            consts=(*constants, *e.consts),
+            params=(f"eb_{driver}_params", fields | {"epilogue": epilogue_fields(node)}),
+            prelude=_function(name, driver, kind, packed, e, constants, dynamic),
+            scratch_bytes=kernel_at + round_up(own if parts else round_up(4 * w.groups, 16) + own, 16),
             layout=packed.layout.name,
             bits_per_weight=packed.bits_per_weight + 32.0 * scales.size / w.trits.size,
             kernel=packed.stem,
@@ -184,6 +192,27 @@ class DenseGroups(Op):
         counts |= {"col": m * x.shape[1], "product": m}
         counts |= {"element": m * outs, "step": m * outs * epilogue_steps(node), "call": 1}
         return {n: float(v) for n, v in counts.items()}
+
+    def kernel_work(self, node: Node, graph: Graph, choice: KernelChoice) -> dict[str, float] | None:
+        """For kernels of plain layers: what they count in dense, of all groups. Then, for epilogue_parts: pixel, sums
+        of a group; element: outputs of these; step: additions of them, and what the epilogue does besides."""
+        if not choice.stem.startswith(PARTS):
+            return None
+        x, w = self._parts(node, graph)
+        layout, m, outs = layout_of(choice.layout), x.shape[0], w.shape[0]
+        tall, pixels = round_up(outs, layout.row_multiple), m * w.groups
+        counts: dict[str, float] = defaultdict(float)
+        for block in _blocks(w):
+            counts["mac"] += m * tall * round_up(block.shape[1], layout.col_multiple)
+            for name, n in layout.work(block).items():
+                counts[name] += m * n
+        counts |= {"row": pixels * tall, "col": m * x.shape[1], "product": pixels, "pixel": pixels, "call": 1}
+        last = epilogue_steps(node) - 1 - (len(node.inputs) > 2)
+        counts |= {"element": pixels * outs, "step": m * outs * (w.groups - 1 + last)}
+        return {n: float(v) for n, v in counts.items()}
+
+    def epilogue_table(self, stem: str) -> str:
+        return f"epilogue_parts_{stem.split('__')[0].removeprefix(PARTS)}" if stem.startswith(PARTS) else ""
 
     def samples(self, rng: np.random.Generator) -> Sample:
         rows = int(rng.choice([1, 1, 2, 3]))
@@ -226,24 +255,29 @@ def group_sample(rng: np.random.Generator, rows: int, cols: int, outs: int, grou
     return Sample(g, values, f"{'s8' if units else 'f32'} x({rows}, {cols}) w{trits.shape} group {group}")
 
 
-def _function(name: str, packed: Packed, flags: tuple[str, ...], consts: tuple[CConst, ...]) -> str:
-    """The static C function that instantiates the driver."""
-    family = packed.stem.split("__")[0]
-    numbers = family.removeprefix("tgroups_")
-    x, units = ("float", []) if numbers == "f32" else ("int8_t", ["const float *d"])
-    parameters = ["const eb_dense_groups_params *p", f"const {x} *x", *units, "const uint8_t *w"]
-    parameters += ["const float *scales", *(f"const {c.ctype} *{c.suffix}" for c in consts)]
-    parameters += ["float *y", "void *scratch"]
-    members = [".kind = EB_EPILOGUE_AFFINE", f".flags = {' | '.join(flags) or '0'}"]
-    members += [f".{c.suffix} = {c.suffix}" for c in consts]
-    passed = "p, x, w, scales" if numbers == "f32" else "p, x, d, w, scales"
-    gap = ",\n        "
+def _blocks(w: GroupTernaryWeights) -> list[Array]:
+    """The trits of each group."""
+    return [w.trits[:, k : k + w.group] for k in range(0, w.trits.shape[1], w.group)]
+
+
+def _function(
+    name: str, driver: str, kind: str, packed: Packed, e: Epilogue, weights: list[CConst], dynamic: bool
+) -> str:
+    """The static C function that instantiates the driver. kind: "f32" or "s8"; weights: the constants it takes."""
+    x, acc, d = ("float", "float", "") if kind == "f32" else ("int8_t", "int32_t", "d, ")
+    family, kernel, product = packed.stem.split("__")[0], f"eb_{packed.stem}", ""
+    if driver == "dense_parts":
+        kernel = f"{name}_product"
+        product = (
+            f"EB_INLINE void {kernel}(\n        const void *w, const {x} *x, {acc} *acc, int32_t rows, "
+            f"int32_t cols, void *scratch) {{\n"
+            f"    eb_{packed.stem}(w, x, acc, rows, cols, scratch);\n}}\n\n"
+        )
+    inputs = (f"const {x} *x", *(("const float *d",) if dynamic else ()))
+    call = f"eb_{driver}_{kind}(p, x, {d}w, scales, {kernel}, &e, y, scratch)"
     return (
-        '#include "dense/dense_groups.h"\n'
+        f'#include "dense/{driver}.h"\n'
         f'#include "{family}/{family}.h"\n\n'
         f"EB_{family.upper()}_DECL(eb_{packed.stem});\n\n"
-        f"EB_NOINLINE static void {name}(\n        {gap.join(parameters)}) {{\n"
-        f"    const eb_epilogue e = {{\n        {gap.join(members)}}};\n"
-        f"    eb_dense_groups_{numbers}({passed}, eb_{packed.stem}, &e, y, scratch);\n"
-        f"}}\n"
+        f"{product}{e.driver(name, f'eb_{driver}_params', inputs, weights, call)}"
     )

@@ -70,7 +70,7 @@ def pack(node: Node, w: Weights, family: str, choice: KernelChoice | None, block
         if why is not None:
             raise EdgebitError(f"node {node.name!r} cannot use the layout {layout.name}: {why}")
         raw.append(layout.pack(matrix))
-    group_bytes = round_up(len(raw[0]), 16) if len(raw) > 1 else len(raw[0])
+    group_bytes = round_up(max(map(len, raw)), 16) if len(raw) > 1 else len(raw[0])
     image = b"".join(r.ljust(group_bytes, b"\0") for r in raw)
     ctype = {"trit": "uint8_t", "s8": "int8_t", "f32": "float"}[element]
     bits = 8.0 * len(image) / sum(b.size for b in blocks)

@@ -139,6 +139,9 @@ def work_tables(node: Node, stem: str) -> tuple[str, ...]:
     e = node.attrs.get("epilogue")
     if e is None:
         return (stem,)
+    own = op_of(node).epilogue_table(stem)
+    if own:
+        return (stem, own)
     kind = "requant" if isinstance(e, Requant) else "dynamic" if len(node.inputs) > 2 else "affine"
     if kind == "requant" and op_of(node).requantises(stem):
         return (stem,)

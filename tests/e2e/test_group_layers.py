@@ -57,7 +57,8 @@ def test_one_certificate_everywhere(model: Path, edgebit: Callable[..., Any], tm
         ("quantize", None),
         ("dense_groups", "ternary, groups of 64"),
     ]
-    assert [r["kernel"] for r in shown["plan"][::2]] == ["tgroups_f32__ref", "tgroups_s8__ref"]
+    assert shown["plan"][0]["kernel"] == "tgroups_f32__ref"
+    assert shown["plan"][2]["kernel"].startswith("tmatvec_s8__armv6m")  # a product for each group
     certificates = set()
     for target in ("host", "rpi5", "pico"):
         out = tmp_path / target

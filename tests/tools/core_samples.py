@@ -34,6 +34,7 @@ from edgebit.core import Core
 from edgebit.ir.graph import Array, Graph, Node, Quant, Tensor
 from edgebit.ops.bands_c import BAND_FAMILY
 from edgebit.ops.base import Sample, infer_all, op_of, registry
+from edgebit.ops.dense_groups import PARTS, group_sample
 from edgebit.ops.intmath import make_avg_params
 from edgebit.ops.linear_samples import linear_sample
 from edgebit.ops.support import random_quant, random_s8, sample
@@ -42,6 +43,9 @@ from edgebit.plan.plan import Plan
 
 SEED = 20260101
 MANY = 60  # samples of a kernel that is measured by itself
+EPILOGUE_PARTS = (
+    "epilogue_parts_"  # tables of what dense_groups does with the sums of kernels of plain layers
+)
 
 
 def kinds() -> list[tuple[str, str]]:
@@ -201,6 +205,8 @@ def wanted_samples(
     if not core.is_cortex_m or not any(w.startswith("epilogue_") for w in wanted):
         linear = [*requant_samples(rng, core), *linear]
     every = [*linear, *pool_samples(rng), *quantize_samples(rng), *softmax_samples(rng)]
+    if all(w.startswith(EPILOGUE_PARTS) for w in wanted):
+        return parts_samples(rng, core)
     families = {w.split("__")[0] for w in wanted}
     known = {f.rsplit("_", 1)[0] for f in families} | set(wanted)
     for s in other_samples(rng, MANY):
@@ -218,6 +224,22 @@ def wanted_samples(
             seen[name] += 1
     kept = {f"s{n}": forced[f"s{k}"] for n, k in enumerate(taken) if f"s{k}" in forced}
     return [samples[k] for k in taken], kept
+
+
+def parts_samples(rng: np.random.Generator, core: Core) -> tuple[list[Sample], dict[str, str]]:
+    """Layers with scales for groups of inputs, on kernels of plain layers."""
+    samples: list[Sample] = []
+    forced: dict[str, str] = {}
+    while len(samples) < 2 * MANY:
+        rows, cols, outs = (int(rng.choice(c)) for c in ((1, 2), (64, 100, 256), (9, 32, 64)))
+        found, names = with_every_kernel(
+            [group_sample(rng, rows, cols, outs, int(rng.choice([32, 64])))], core
+        )
+        for k, s in enumerate(found):
+            if names[f"s{k}"].startswith(PARTS):
+                forced[f"s{len(samples)}"] = names[f"s{k}"]
+                samples.append(s)
+    return samples, forced
 
 
 def chain_sample(layers: int, tensor_bytes: int) -> Sample:
