@@ -6,7 +6,8 @@ name, an underscore and a flavour. The file is found by discovery; there is no l
 
 Prices come from the core's table: `[cost.<file stem>]` holds, for each count that `Op.work` gives ("call",
 "row", "mac", "element" ...), what one of them costs in the core's metric; `[cost.epilogue_<kind>]` is added
-for linear layers, and `[cost.<op>]` prices an op that needs no kernel. tests/tools/measure_core.py fits them.
+for linear layers (see Op.epilogue_table too), and `[cost.<op>]` prices an op that needs no kernel.
+tests/tools/measure_core.py fits them.
 """
 
 from __future__ import annotations

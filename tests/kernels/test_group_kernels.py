@@ -12,6 +12,7 @@ from check_runner import kernels, planted, run_tester
 from edgebit.exporters.pipeline import ExportMeta, export_model
 
 from edgebit.bench.folder import open_export
+from edgebit.bench.kernels import count_plan
 from edgebit.bench.session import connect
 from edgebit.board import load_board
 from edgebit.errors import EdgebitError
@@ -109,6 +110,25 @@ def test_the_kernels_of_a_board(board_name: str, tmp_path: Path) -> None:
         device.link.run(hash_layers=False)
         for at_output, o in enumerate(g.outputs):
             assert device.link.read_output(at_output) == want[o].tobytes(), o
+
+
+@pytest.mark.parametrize("board_name", ["nucleo-f446re", "pico", "rpi4"])
+def test_prices(board_name: str) -> None:
+    """What a layer of static int8 inputs is predicted to cost, and that it is made group by group on kernels of plain
+    layers, which beat the reference of groups many times."""
+    board, rng = load_board(board_name), np.random.default_rng(10)
+    trits, scale = rng.integers(-1, 2, (64, 256)).astype(np.int8), rng.random((64, 4)).astype(np.float32)
+    g = Graph("priced", ["x"], ["y"], consts={"w": GroupTernaryWeights(trits, scale, 64)})
+    g.tensors["x"] = Tensor("x", (1, 256), DType.S8)
+    bias = rng.standard_normal(64).astype(np.float32)
+    g.nodes = [Node("dense_groups", "n", ["x", "w"], ["y"], {"epilogue": Affine(None, bias), "unit": 0.5})]
+    infer_all(g)
+    plan = make_plan(g, board.core, board)
+    _, [(counted, exact)] = count_plan(plan, board, None)
+    assert exact
+    assert plan.layers[0].modelled
+    assert plan.layers[0].lowered.kernel.startswith("tmatvec_s8__")
+    assert plan.layers[0].cost == pytest.approx(counted, rel=0.1)
 
 
 def test_one_group_is_a_dense_layer() -> None:

@@ -31,7 +31,7 @@ from edgebit.exporters.pipeline import ExportMeta, export_model
 
 from edgebit.board import Board, list_boards, load_board
 from edgebit.core import Core
-from edgebit.ir.graph import Array, Graph, Node, Quant, Tensor
+from edgebit.ir.graph import Affine, Array, DType, Graph, Node, Quant, Tensor
 from edgebit.ops.bands_c import BAND_FAMILY
 from edgebit.ops.base import Sample, infer_all, op_of, registry
 from edgebit.ops.dense_groups import PARTS, group_sample
@@ -224,6 +224,18 @@ def wanted_samples(
             seen[name] += 1
     kept = {f"s{n}": forced[f"s{k}"] for n, k in enumerate(taken) if f"s{k}" in forced}
     return [samples[k] for k in taken], kept
+
+
+def full_groups(rng: np.random.Generator) -> Iterable[Sample]:
+    """Layers with scales for groups of inputs, of each type, with all steps an epilogue can have."""
+    kinds: dict[DType, Sample] = {}
+    while len(kinds) < 2:
+        s = group_sample(rng, 2, 100, 17, 32)
+        outs = s.graph.tensors["y"].shape[1]
+        bias = rng.standard_normal(outs).astype(np.float32)
+        s.graph.nodes[0].attrs["epilogue"] = Affine(None, bias, None, 0.0, 6.0)
+        kinds.setdefault(s.graph.tensors["x"].dtype, s)
+    yield from kinds.values()
 
 
 def parts_samples(rng: np.random.Generator, core: Core) -> tuple[list[Sample], dict[str, str]]:

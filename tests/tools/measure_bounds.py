@@ -19,6 +19,7 @@ from core_samples import (
     chain_sample,
     draw,
     export,
+    full_groups,
     linear_samples,
     merge,
     other_samples,
@@ -197,7 +198,7 @@ def batches(core_name: str) -> list[tuple[list[Sample], dict[str, str]]]:
     found: list[tuple[list[Sample], dict[str, str]]] = []
     linear = linear_samples(np.random.default_rng(SEED), core)
     rng = np.random.default_rng(SEED)
-    other = [*other_samples(rng, 6), *quantize_samples(rng), *softmax_samples(rng)]
+    other = [*other_samples(rng, 6), *quantize_samples(rng), *softmax_samples(rng), *full_groups(rng)]
     samples, forced = with_every_kernel([*linear, *other], core)
     lowered = [
         candidates(s.graph.nodes[0], s.graph, core, forced.get(f"s{k}"))[0].lowered
