@@ -189,7 +189,10 @@ def fit_tables(
     is taken from the core's file."""
     rows: list[tuple[Counts, float]] = []
     used: list[Measured] = []
+    named = {w.split(".")[0] for w in wanted}
     for m in measured:
+        if wanted and m.stem in all_kernels() and m.stem not in core.costs.keys() | named:
+            continue  # what a kernel without a price costs besides is not known
         mine = {c: n for c, n in m.counts.items() if not wanted or c[0] in wanted or ".".join(c) in wanted}
         known = sum(
             core.costs.get(t, {}).get(n, 0) * v for (t, n), v in m.counts.items() if (t, n) not in mine
