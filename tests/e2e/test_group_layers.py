@@ -51,7 +51,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_certificate_everywhere(model: Path, edgebit: Callable[..., Any], tmp_path: Path) -> None:
-    shown = edgebit("inspect", model, "--board", "pico", "--json").json
+    shown = edgebit("inspect", model, "--board", "pico", "--optimize", "speed", "--json").json
     assert [(r["op"], r["weights"]) for r in shown["layers"]] == [
         ("dense_groups", "ternary, groups of 32"),
         ("quantize", None),
