@@ -44,7 +44,7 @@ class Lowered:
     kernels are the stems of the C files under runtime_c/kernels the call needs ("family__isa"), helpers
     included. prelude holds the text of static C functions the call needs; equal texts are emitted once.
     inputs lists positions of node.inputs that are passed as activation pointers. scratch is appended to the
-    call only when scratch_bytes > 0. An `alias` layer (reshape) makes no call: its output is its input.
+    call only when scratch_bytes > 0. outputs: how many tensors it makes. An `alias` layer (reshape) makes no call: its output is its input.
     """
 
     function: str
@@ -58,6 +58,7 @@ class Lowered:
     layout: str = ""
     bits_per_weight: float = 0.0
     kernel: str = ""
+    outputs: int = 1
 
 
 @dataclass(frozen=True)

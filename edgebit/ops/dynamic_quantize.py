@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -83,7 +84,8 @@ class DynamicQuantizeOp(Op):
         qmin, qmax = int8_bounds(node)
         div = int(choice_of(node, "form", ("recip_mul", "div")) == "div")
         fields = c_ints(rows=rows, cols=cols, div=div, qmin=qmin, qmax=qmax)
-        return call("dynamic_quantize_f32", choice, fields | {"eps": c_float(self._eps(node))})
+        low = call("dynamic_quantize_f32", choice, fields | {"eps": c_float(self._eps(node))})
+        return replace(low, outputs=len(node.outputs))
 
     def overlap(self, node: Node, graph: Graph) -> list[int | None]:
         # Of xq (the first output). A row is read twice, the second time just ahead of the writes.

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgebit.core import Core
 from edgebit.errors import FitError
+from edgebit.ir.graph import DType, Graph
 from edgebit.ops.base import Lowered
 from edgebit.resources import data_dir
 
@@ -43,9 +44,9 @@ class Bounds:
 
     code, const, data: the program around the model (start-up, port, link, application) on a board. stack: from
     reset to the model's run function, with what an exception pushes; least: what the program takes beside that function,
-    whatever its layers; runs: the frame of that function, without
+    whatever its layers; trace: what that function calls after each layer, callees included; runs: its frame, without
     arguments of calls, in networks of up to so many layers. layer_*: what each layer adds to the model's own functions and tables, and
-    argument_code: each argument of its call.
+    argument_code: each argument of its call. check_code: what looks for NaN and infinities in a float input.
     functions: code of each kernel file and of each generated driver. helpers: code of each library function;
     needs: those that a kernel or driver pulls in. stacks: each kernel and driver, callees included. compiler: whose version
     they were measured with, for the host, which has a compiler of its own.
@@ -65,8 +66,10 @@ class Bounds:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[str, int] = field(default_factory=dict)
     least: int = 0
+    trace: int = 0
     measured: bool = True
     compiler: str = ""
+    check_code: int = 0
 
 
 UNMEASURED = Bounds(
@@ -83,6 +86,7 @@ UNMEASURED = Bounds(
     helpers={"": 4096},
     stacks={"": 512},
     measured=False,
+    check_code=640,
 )
 """For a core or toolchain nobody has measured: generous guesses, still shown as upper bounds."""
 
@@ -114,6 +118,7 @@ def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
         runs={int(n): frame for n, frame in d["runs"].items()},
         layer_code=layer["code"],
         argument_code=layer["argument"],
+        check_code=layer["check"],
         layer_const=layer["const"],
         layer_data=layer["data"],
         functions=d.get("functions", {}),
@@ -121,6 +126,7 @@ def _read_bounds(core: str, toolchain: str, board: str) -> Bounds:
         needs={k: tuple(v) for k, v in d.get("needs", {}).items()},
         stacks=d.get("stacks", {}),
         least=max(p.get("least", 0) for p in programs),
+        trace=max(p.get("trace", 0) for p in programs),
         compiler=d.get("compiler", ""),
     )
 
@@ -174,11 +180,12 @@ def _all_parts(layers: Iterable[Lowered]) -> set[str]:
     return {part for low in layers for part in parts_of(low)}
 
 
-def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
-    """Code of the program with these layers, at most."""
-    total = bounds.code
-    for low in layers:
-        total += 0 if low.alias else bounds.layer_code + bounds.argument_code * arguments(low)
+def code_bound(bounds: Bounds, layers: Sequence[Lowered], checks: int = 0) -> int:
+    """Code of the program with these layers, at most. checks: float inputs of the network (see `checked`)."""
+    total = bounds.code + bounds.check_code * checks
+    for low in layers:  # each output is told of by a call of its own, which takes its address again
+        each = bounds.layer_code * low.outputs + bounds.argument_code * (arguments(low) + low.outputs - 1)
+        total += 0 if low.alias else each
     parts = [plain_name(part) for part in _all_parts(layers)]
     helpers = {h for part in parts for h in _needs(bounds, part)}
     return (
@@ -191,13 +198,19 @@ def code_bound(bounds: Bounds, layers: Sequence[Lowered]) -> int:
 def arguments(low: Lowered) -> int:
     """How many arguments a layer's call passes."""
     consts = sum(not c.symbol for c in low.consts)
-    return len(low.inputs) + consts + 1 + (low.params is not None) + (low.scratch_bytes > 0)
+    return len(low.inputs) + consts + low.outputs + (low.params is not None) + (low.scratch_bytes > 0)
+
+
+def checked(graph: Graph) -> int:
+    """How many inputs of a network are looked through for NaN and infinities: the float ones."""
+    return sum(graph.tensors[i].dtype is DType.F32 for i in graph.inputs)
 
 
 def stack_bound(bounds: Bounds, layers: Sequence[Lowered], core: Core) -> int:
     """Stack of the program with these layers, at most; exception frame included."""
     called = [low for low in layers if not low.alias]
-    deepest = max((_lookup(bounds.stacks, plain_name(part)) for part in _all_parts(called)), default=0)
+    below = [_lookup(bounds.stacks, plain_name(part)) for part in _all_parts(called)]
+    deepest = max(below + [bounds.trace] * bool(called), default=0)
     most = max(bounds.runs.values())
     run = next((frame for n, frame in sorted(bounds.runs.items()) if n >= len(called)), most)
     return max(bounds.least, bounds.stack + run + stacked_arguments(called, core) + deepest)
@@ -328,7 +341,7 @@ def fit(plan: Plan, toolchain: str = "zig") -> FitTable:
     """The account of a plan on its board (or bare core), for the toolchain it will be built with."""
     bounds = load_bounds(plan.core, toolchain, plan.board.name if plan.board is not None else "")
     lowered = [layer.lowered for layer in plan.layers]
-    code = code_bound(bounds, lowered)
+    code = code_bound(bounds, lowered, checked(plan.graph))
     stack = stack_bound(bounds, lowered, plan.core)
     data = data_bound(bounds, lowered)
     rows = (

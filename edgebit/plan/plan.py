@@ -10,7 +10,15 @@ from edgebit.core import Core
 from edgebit.errors import EdgebitError
 from edgebit.ir.graph import DType, Graph, GraphError, Node
 from edgebit.ops.base import KernelChoice, Lowered, op_of
-from edgebit.plan.account import Bounds, code_bound, const_bound, data_bound, load_bounds, stack_bound
+from edgebit.plan.account import (
+    Bounds,
+    checked,
+    code_bound,
+    const_bound,
+    data_bound,
+    load_bounds,
+    stack_bound,
+)
 from edgebit.plan.arena import ArenaPlan, Block, Reuse, align_up, live_bytes, plan_arena
 from edgebit.plan.choice import choose, rank_all
 from edgebit.plan.kernels import Candidate, Optimize, candidates, waiting
@@ -192,14 +200,16 @@ def _input_check(core: Core, graph: Graph) -> float:
     return core.costs.get("input_check", {}).get("element", 0.0) * sum(floats)
 
 
-def _beside(bounds: Bounds, taken: Sequence[Candidate]) -> int:
+def _beside(graph: Graph, bounds: Bounds, taken: Sequence[Candidate]) -> int:
     """Flash beside the layers' constants, at most."""
     lowered = [c.lowered for c in taken]
-    return code_bound(bounds, lowered) + const_bound(bounds, lowered)
+    return code_bound(bounds, lowered, checked(graph)) + const_bound(bounds, lowered)
 
 
-def _ranked(found: list[list[Candidate]], bounds: Bounds, optimize: Optimize) -> list[list[Candidate]]:
-    return rank_all(found, optimize, lambda taken: _beside(bounds, taken))
+def _ranked(
+    graph: Graph, found: list[list[Candidate]], bounds: Bounds, optimize: Optimize
+) -> list[list[Candidate]]:
+    return rank_all(found, optimize, lambda taken: _beside(graph, bounds, taken))
 
 
 def ranked_candidates(
@@ -215,7 +225,7 @@ def ranked_candidates(
     found = [candidates(node, graph, core, forced.get(node.name)) for node in graph.nodes]
     if board is not None:
         found = [waiting(c, node, graph, board) for c, node in zip(found, graph.nodes, strict=True)]
-    return _ranked(found, load_bounds(core, board=board.name if board is not None else ""), optimize)
+    return _ranked(graph, found, load_bounds(core, board=board.name if board is not None else ""), optimize)
 
 
 def make_plan(
@@ -242,8 +252,8 @@ def make_plan(
         data = data_bound(bounds, lowered) + stack_bound(bounds, lowered, core)
         fitting = _within_ram(graph, found, board.ram_bytes - data)
         if flash_budget is None:
-            flash_budget = board.flash_bytes - _beside(bounds, [best for best, _ in picked])
-        picked = choose(_ranked(fitting, bounds, optimize), flash_budget)
+            flash_budget = board.flash_bytes - _beside(graph, bounds, [best for best, _ in picked])
+        picked = choose(_ranked(graph, fitting, bounds, optimize), flash_budget)
     layers = [
         _layer(i, node, graph, best, second, 0.0 if i else _input_check(core, graph))
         for i, (node, (best, second)) in enumerate(zip(graph.nodes, picked, strict=True))

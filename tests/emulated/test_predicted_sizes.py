@@ -17,7 +17,8 @@ from account_checks import check_account
 from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.board import load_board
 from edgebit.errors import ToolchainError
-from edgebit.ir.graph import Graph
+from edgebit.ir.graph import Graph, Node, Tensor
+from edgebit.ops.base import infer_all
 from edgebit.plan.account import load_bounds
 from edgebit.plan.kernels import Optimize
 from edgebit.plan.plan import Plan, make_plan
@@ -28,10 +29,20 @@ from edgebit.workflow import prepare_model
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def rounded() -> Graph:
+    """Float inputs, as many as LLVM unrolls the search for NaN 29 times for, in a layer that makes two tensors."""
+    attrs = {"per": "row", "form": "recip_mul", "eps": 1e-5, "qmin": -128, "qmax": 127}
+    g = Graph("rounded", inputs=["x"], outputs=["q", "d"])
+    g.tensors["x"] = Tensor("x", (1, 29))
+    g.nodes = [Node("dynamic_quantize", "n", ["x"], ["q", "d"], attrs)]
+    infer_all(g)
+    return g
+
+
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, Optimize], tuple[Path, Plan]]:
     """An example or network of a benchmark exported for a board."""
-    graphs: dict[str, Graph] = {}
+    graphs: dict[str, Graph] = {"rounded": rounded()}
 
     def get(name: str, board: str, optimize: Optimize) -> tuple[Path, Plan]:
         if name not in graphs:
@@ -55,6 +66,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, Opti
     [
         *[(name, board, "speed") for board in ("pico", "nucleo-f446re") for name in ("gesture", "net-ic")],
         ("net-ad", "mps3-an547", "balanced"),  # its link takes more stack than its layers
+        *[("rounded", board, "speed") for board in ("rpi3", "nucleo-f446re")],
         ("gesture", "host", "speed"),
     ],
 )

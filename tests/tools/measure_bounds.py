@@ -126,6 +126,7 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
     few, many = (arguments(pair[0].plan.layers[0].lowered) for pair in pairs)
     layer["argument"] = max(0, -int(-(steps["code"][1] - steps["code"][0]) / (many - few) // 1))
     layer["code"] = max(0, -int(-(steps["code"][0] - layer["argument"] * few) // 1))
+    layer["check"] = check_code(boards[0], chain)
     tables = Tables(pairs[0][0])
     for part in batches(core.name):
         tables.add(Built(*part, boards[0], chain))
@@ -153,6 +154,7 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
             stack_above_run(Built([large] * n, {}, board, chain).stack) for n in (1, 8)
         )
         program["least"] = tiny.stack.bytes if tiny.stack is not None else 0
+        program["trace"] = trace_stack(tiny)
         programs[board.name] = program
     return {
         **{f'programs."{name}"': program for name, program in programs.items()},
@@ -163,6 +165,32 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         "needs": {k: sorted(v) for k, v in tables.needs.items() if v},
         "stacks": tables.stacks,
     }
+
+
+def trace_stack(built: Built) -> int:
+    """What eb_trace takes, callees included, which the model's run function calls after each layer."""
+    if built.graph is None:
+        return 0
+    return max(built.graph.deepest(f) for f in built.image.functions if plain(f.name) == "eb_trace")
+
+
+def check_code(board: Board, chain: str) -> int:
+    """What looks for NaN and infinities in a float input, most of some sizes: what the model's run function is
+    longer than one with an int8 input and a call of as many arguments."""
+    plain = Built([step_sample("lut", DType.S8, 200)], {}, board, chain).size_of("measure_run")
+    sizes = (7, 200, 784, 9216)
+    runs = [Built([step_sample("quantize", DType.F32, n)], {}, board, chain) for n in sizes]
+    return max(r.size_of("measure_run") for r in runs) - plain
+
+
+def step_sample(op: str, kind: DType, count: int) -> Sample:
+    """A network of one look-up or quantisation of count elements."""
+    g, quant = Graph("step", inputs=["x"], outputs=["y"]), Quant(0.05, 3)
+    g.tensors["x"] = Tensor("x", (1, count), kind, None if kind is DType.F32 else quant)
+    rest = {"table": np.arange(-128, 128).astype(np.int8)} if op == "lut" else {"qmin": -128, "qmax": 127}
+    g.nodes = [Node(op, "n", ["x"], ["y"], rest | {"out_quant": quant})]
+    infer_all(g)
+    return Sample(g, {"x": np.zeros((1, count), kind.numpy)})
 
 
 def stack_above_run(found: StackReport | None) -> int:

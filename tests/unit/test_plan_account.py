@@ -12,12 +12,13 @@ from edgebit.bench.kernel_shapes import SHAPES
 from edgebit.board import Memory, load_board
 from edgebit.core import load_core
 from edgebit.errors import FitError
-from edgebit.ops.base import Lowered, registry
+from edgebit.ops.base import Lowered, infer_all, op_of, registry
 from edgebit.plan.account import (
     FLASH,
     RAM,
     UNMEASURED,
     Bounds,
+    checked,
     code_bound,
     fit,
     kind_of,
@@ -46,6 +47,7 @@ BOUNDS = Bounds(
     helpers={"__aeabi_fadd": 500, "__aeabi_fmul": 400},
     needs={"eb_k__fast": ("__aeabi_fadd",)},
     stacks={"eb_k__ref": 16, "eb_conv2d_k__ref_requant*": 120, "eb_k__fast": 24},
+    check_code=30,
 )
 
 
@@ -78,6 +80,23 @@ def test_code_counts_every_function_once() -> None:
     assert code_bound(BOUNDS, [alias]) == 1000
 
 
+def test_code_counts_a_second_output_and_the_check_of_float_inputs() -> None:
+    one = lowered("eb_k__ref", "k__ref")
+    two = dataclasses.replace(one, outputs=2)  # another argument, and another call that hands out a tensor
+    assert code_bound(BOUNDS, [two]) - code_bound(BOUNDS, [one]) == 2 + 6 + 2
+    assert code_bound(BOUNDS, [one], checks=2) - code_bound(BOUNDS, [one]) == 2 * 30
+    assert [checked(plan_for("pico", op).graph) for op in ("quantize", "dequantize")] == [1, 0]
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_layers_tell_how_many_tensors_they_make(name: str) -> None:
+    sample = registry()[name].samples(np.random.default_rng(3))
+    assert sample is not None
+    infer_all(sample.graph)
+    for node in sample.graph.nodes:
+        assert op_of(node).lower(node, sample.graph, None).outputs == len(node.outputs)
+
+
 def test_drivers_of_weights_that_are_code_count_each() -> None:
     two = [lowered(f"eb_conv2d_k__ref_requant_{digest * 12}", "k__ref") for digest in "ab"]
     assert code_bound(BOUNDS, two) == 1000 + 20 + 80 + 2 * 700
@@ -97,6 +116,10 @@ def test_stack_is_the_deepest_layer() -> None:
     assert stack_bound(BOUNDS, [fast], core) == 200 + 40 + 24
     assert stack_bound(BOUNDS, [slow, fast], core) == 200 + 40 + 120
     assert stack_bound(BOUNDS, [fast] * 5, core) == 200 + 56 + 24
+    traced = dataclasses.replace(BOUNDS, trace=64)  # deeper than a layer that is shallow
+    assert stack_bound(traced, [fast], core) == 200 + 40 + 64
+    assert stack_bound(traced, [slow], core) == 200 + 40 + 120
+    assert stack_bound(dataclasses.replace(traced, least=400), [slow], core) == 400
     many = dataclasses.replace(fast, inputs=(0, 1, 2, 3, 4))  # and an output: two words do not fit registers
     assert stack_bound(BOUNDS, [many], core) == 200 + 40 + 8 + 24
 
