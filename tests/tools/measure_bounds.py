@@ -153,7 +153,8 @@ def measure_bounds(core: Core, chain: str) -> dict[str, Any]:
         program["stack"] = max(  # compilers inline otherwise what knows of one layer only
             stack_above_run(Built([large] * n, {}, board, chain).stack) for n in (1, 8)
         )
-        program["least"] = tiny.stack.bytes if tiny.stack is not None else 0
+        found = [t.stack for t in (tiny, Built([small], {}, board, chain))]
+        program["least"] = max(s.bytes if s is not None else 0 for s in found)
         program["trace"] = trace_stack(tiny)
         programs[board.name] = program
     return {
